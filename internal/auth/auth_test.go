@@ -1,0 +1,47 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"plague"
+)
+
+func TestCheck(t *testing.T) {
+	user := func(cs ...plague.Capability) plague.User {
+		return plague.User{Email: "ann@example.com", Capabilities: cs}
+	}
+	for _, tt := range []struct {
+		name  string
+		user  plague.User
+		act   Act
+		owner string
+		lacks plague.Capability // empty: allowed
+	}{
+		{"build", user(plague.OwnJobs), Build, "", ""},
+		{"build without own_jobs", user(plague.ServerAdmin, plague.KillAnyJob), Build, "", plague.OwnJobs},
+		{"kill one's own", user(plague.OwnJobs), Kill, "ann@example.com", ""},
+		{"kill one's own with kill_any_job alone", user(plague.KillAnyJob), Kill, "ann@example.com", ""},
+		{"kill one's own without either", user(), Kill, "ann@example.com", plague.OwnJobs},
+		{"kill another's", user(plague.OwnJobs), Kill, "bob@example.com", plague.KillAnyJob},
+		{"kill another's with kill_any_job", user(plague.KillAnyJob), Kill, "bob@example.com", ""},
+		{"pause", user(plague.ServerAdmin), Pause, "", ""},
+		{"pause without server_admin", user(plague.OwnJobs, plague.KillAnyJob, plague.ModifyUsers), Pause, "", plague.ServerAdmin},
+		{"change users", user(plague.ModifyUsers), Users, "", ""},
+		{"change users without modify_users", user(plague.ServerAdmin), Users, "", plague.ModifyUsers},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := Check(tt.user, tt.act, tt.owner)
+			if tt.lacks == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, plague.ErrDenied) || !strings.Contains(err.Error(), string(tt.lacks)) {
+				t.Errorf("got %v, want a denial that names %s", err, tt.lacks)
+			}
+		})
+	}
+}

@@ -1,0 +1,116 @@
+// Package sched decides which arch job goes to which builder. It is pure: it
+// reads no clock, no database and no network, and the same arguments always
+// give the same plan.
+package sched
+
+import (
+	"cmp"
+	"slices"
+
+	"plague"
+)
+
+// An Item is an arch job that waits for a slot.
+type Item struct {
+	ID       plague.ArchJobID
+	User     string
+	Arch     string
+	Target   string
+	Priority int    // higher goes first
+	Avoid    string // builder that lost or refused it last: taken only if no other would do
+}
+
+// before is the order within one user's list: priority, then age. Ids are
+// given in order of submission, so they stand for age.
+func before(a, b Item) int {
+	return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.ID, b.ID))
+}
+
+// constraint is what a builder must offer.
+type constraint struct{ arch, target string }
+
+// line is one user's items under one constraint, in order.
+type line struct {
+	constraint
+	user  string
+	items []Item
+}
+
+// Queue is the index that Plan takes its heads from: one ordered line for each
+// user and constraint. It is rebuilt from the store when a leader begins, and
+// advanced by what happens. The zero value is empty and ready.
+type Queue struct {
+	lines map[constraint]map[string]*line
+	where map[plague.ArchJobID]*line
+}
+
+// Len is the number of items.
+func (q *Queue) Len() int { return len(q.where) }
+
+// Add puts an item in its place. One that is there already is left alone.
+func (q *Queue) Add(it Item) {
+	if _, there := q.where[it.ID]; there {
+		return
+	}
+	if q.where == nil {
+		q.lines = map[constraint]map[string]*line{}
+		q.where = map[plague.ArchJobID]*line{}
+	}
+	c := constraint{it.Arch, it.Target}
+	if q.lines[c] == nil {
+		q.lines[c] = map[string]*line{}
+	}
+	l := q.lines[c][it.User]
+	if l == nil {
+		l = &line{constraint: c, user: it.User}
+		q.lines[c][it.User] = l
+	}
+	at, _ := slices.BinarySearchFunc(l.items, it, before)
+	l.items = slices.Insert(l.items, at, it)
+	q.where[it.ID] = l
+}
+
+// Remove takes an item out; one that is not there is no error.
+func (q *Queue) Remove(id plague.ArchJobID) {
+	l := q.where[id]
+	if l == nil {
+		return
+	}
+	delete(q.where, id)
+	at := slices.IndexFunc(l.items, func(it Item) bool { return it.ID == id })
+	l.items = slices.Delete(l.items, at, at+1)
+	if len(l.items) > 0 {
+		return
+	}
+	delete(q.lines[l.constraint], l.user)
+	if len(q.lines[l.constraint]) == 0 {
+		delete(q.lines, l.constraint)
+	}
+}
+
+// Has says whether the item is in the queue.
+func (q *Queue) Has(id plague.ArchJobID) bool { return q.where[id] != nil }
+
+// IDs lists all items by id, for comparing the index with the store.
+func (q *Queue) IDs() []plague.ArchJobID {
+	ids := make([]plague.ArchJobID, 0, len(q.where))
+	for id := range q.where {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// ordered lists the lines in a fixed order, so that maps do not make plans.
+func (q *Queue) ordered() []*line {
+	var ls []*line
+	for _, users := range q.lines {
+		for _, l := range users {
+			ls = append(ls, l)
+		}
+	}
+	slices.SortFunc(ls, func(a, b *line) int {
+		return cmp.Or(cmp.Compare(a.arch, b.arch), cmp.Compare(a.target, b.target), cmp.Compare(a.user, b.user))
+	})
+	return ls
+}

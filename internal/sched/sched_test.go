@@ -1,0 +1,129 @@
+package sched
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"plague"
+
+	"pgregory.net/rapid"
+)
+
+func queueOf(items ...Item) *Queue {
+	var q Queue
+	for _, it := range items {
+		q.Add(it)
+	}
+	return &q
+}
+
+func TestPlan(t *testing.T) {
+	x := func(id int, user string) Item {
+		return Item{ID: plague.ArchJobID(id), User: user, Arch: "x86_64", Target: "lab-12-extras"}
+	}
+	urgent := x(9, "eve")
+	urgent.Priority = 5
+	lost := x(4, "ann")
+	lost.Avoid = "b1"
+	b1 := Capacity{Name: "b1", Arches: []string{"x86_64"}, Slots: 2, Free: 2}
+	b2 := Capacity{Name: "b2", Arches: []string{"x86_64", "i686"}, Slots: 2, Free: 2}
+	other := Capacity{Name: "b3", Arches: []string{"x86_64"}, Targets: []string{"lab-13-extras"}, Slots: 2, Free: 2}
+	for _, tt := range []struct {
+		name     string
+		items    []Item
+		builders []Capacity
+		running  map[string]int
+		want     []Assignment
+	}{
+		{"nothing to do", nil, []Capacity{b1}, nil, nil},
+		{"nobody to do it", []Item{x(1, "ann")}, nil, nil, nil},
+		{"the oldest first, spread over builders", []Item{x(2, "ann"), x(1, "ann")}, []Capacity{b2, b1}, nil, []Assignment{{1, "b1"}, {2, "b2"}}},
+		{"the user who runs least first", []Item{x(1, "ann"), x(2, "bob")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1, Free: 1}}, map[string]int{"ann": 1}, []Assignment{{2, "b1"}}},
+		{"priority before fairness", []Item{x(1, "ann"), urgent}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1, Free: 1}}, map[string]int{"eve": 3}, []Assignment{{9, "b1"}}},
+		{"another target's builder is none", []Item{x(1, "ann")}, []Capacity{other}, nil, nil},
+		{"avoids the builder that lost it", []Item{lost}, []Capacity{b1, b2}, nil, []Assignment{{4, "b2"}}},
+		{"unless there is no other", []Item{lost}, []Capacity{b1}, nil, []Assignment{{4, "b1"}}},
+		{"noarch goes anywhere", []Item{{ID: 1, Arch: "noarch", Target: "lab-12-extras"}}, []Capacity{b2}, nil, []Assignment{{1, "b2"}}},
+		{"a full builder takes nothing", []Item{x(1, "ann")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1}}, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Plan(queueOf(tt.items...), tt.builders, tt.running); !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestPlanProperties holds for any queue and builders: no slot twice, no
+// wrong arch or target, nothing left while a slot that fits is free, and the
+// same plan again (invariant 7).
+func TestPlanProperties(t *testing.T) {
+	arches := []string{"x86_64", "i686", "noarch"}
+	targets := []string{"a", "b"}
+	rapid.Check(t, func(t *rapid.T) {
+		var items []Item
+		for i := range rapid.IntRange(0, 40).Draw(t, "items") {
+			items = append(items, Item{
+				ID: plague.ArchJobID(i + 1), User: rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(t, "user"),
+				Arch: rapid.SampledFrom(arches).Draw(t, "arch"), Target: rapid.SampledFrom(targets).Draw(t, "target"),
+				Priority: rapid.IntRange(0, 2).Draw(t, "priority"),
+			})
+		}
+		var builders []Capacity
+		for i := range rapid.IntRange(0, 5).Draw(t, "builders") {
+			slots := rapid.IntRange(1, 4).Draw(t, "slots")
+			builders = append(builders, Capacity{
+				Name: fmt.Sprint("b", i), Arches: arches[:rapid.IntRange(1, 2).Draw(t, "arches")],
+				Targets: targets[:rapid.IntRange(0, 2).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(0, slots).Draw(t, "free"),
+			})
+		}
+		plan := Plan(queueOf(items...), builders, nil)
+		if again := Plan(queueOf(shuffled(t, items)...), builders, nil); !slices.Equal(plan, again) {
+			t.Fatalf("two plans from the same state: %v and %v", plan, again)
+		}
+		free, left := map[string]int{}, queueOf(items...)
+		caps := map[string]Capacity{}
+		for _, b := range builders {
+			free[b.Name], caps[b.Name] = b.Free, b
+		}
+		for _, a := range plan {
+			if !left.Has(a.ArchJob) {
+				t.Fatalf("arch job %d assigned twice", a.ArchJob)
+			}
+			it := items[a.ArchJob-1]
+			if !caps[a.Builder].fits(it.Arch, it.Target) {
+				t.Fatalf("%+v went to %+v", it, caps[a.Builder])
+			}
+			if free[a.Builder]--; free[a.Builder] < 0 {
+				t.Fatalf("%s got more than it has room for", a.Builder)
+			}
+			left.Remove(a.ArchJob)
+		}
+		for _, id := range left.IDs() {
+			for _, b := range builders {
+				if free[b.Name] > 0 && b.fits(items[id-1].Arch, items[id-1].Target) {
+					t.Fatalf("arch job %d waits while %s has room", id, b.Name)
+				}
+			}
+		}
+	})
+}
+
+func shuffled(t *rapid.T, items []Item) []Item {
+	return rapid.Permutation(items).Draw(t, "order")
+}
+
+func BenchmarkPlan(b *testing.B) {
+	var q Queue
+	for i := range 100_000 {
+		q.Add(Item{ID: plague.ArchJobID(i + 1), User: fmt.Sprint("user", i%50), Arch: "x86_64", Target: "lab-12-extras"})
+	}
+	var bs []Capacity
+	for i := range 1000 {
+		bs = append(bs, Capacity{Name: fmt.Sprintf("b%04d", i), Arches: []string{"x86_64"}, Slots: 4, Free: i % 2})
+	}
+	for b.Loop() {
+		Plan(&q, bs, nil)
+	}
+}
