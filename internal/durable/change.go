@@ -1,0 +1,159 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Rename moves old to new, replacing a file of that name in one step, and brings
+// both folders to the disk.
+func (d *Dir) Rename(old, new string) error {
+	if err := d.ask(OpRename, new); err != nil {
+		return err
+	}
+	if err := d.root.Rename(old, new); err != nil {
+		return err
+	}
+	if err := d.SyncDir(path.Dir(new)); err != nil {
+		return err
+	}
+	if path.Dir(old) == path.Dir(new) {
+		return nil
+	}
+	return d.SyncDir(path.Dir(old))
+}
+
+// SyncDir brings the names in a folder to the disk; "." is d itself.
+func (d *Dir) SyncDir(name string) error {
+	if err := d.ask(OpSyncDir, name); err != nil {
+		return err
+	}
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// MkdirAll makes a folder, and the parents it lacks, each with exactly perm, and
+// brings their names to the disk. A folder that is there is left as it is.
+func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
+	name = path.Clean(name)
+	info, err := d.root.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return &fs.PathError{Op: OpMkdir, Path: d.hookName(name), Err: syscall.ENOTDIR}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if parent := path.Dir(name); parent != name {
+		if err := d.MkdirAll(parent, perm); err != nil {
+			return err
+		}
+	}
+	if err := d.ask(OpMkdir, name); err != nil {
+		return err
+	}
+	if err := d.root.Mkdir(name, perm); err != nil {
+		if errors.Is(err, fs.ErrExist) { // another goroutine was faster
+			return nil
+		}
+		return err
+	}
+	if err := d.root.Chmod(name, perm); err != nil { // whatever the umask is
+		return err
+	}
+	return d.SyncDir(path.Dir(name))
+}
+
+// The changes below come in crowds (the thousand links of a snapshot), so they do
+// not bring their folder to the disk: SyncDir does, once, where it matters. After
+// a power cut without it they may be undone.
+
+// Link gives the file old a second name.
+func (d *Dir) Link(old, new string) error {
+	if err := d.ask(OpLink, new); err != nil {
+		return err
+	}
+	return d.root.Link(old, new)
+}
+
+// Symlink makes a symbolic link new that says old.
+func (d *Dir) Symlink(old, new string) error {
+	if err := d.ask(OpSymlink, new); err != nil {
+		return err
+	}
+	return d.root.Symlink(old, new)
+}
+
+// Chmod changes the permission of a file or folder.
+func (d *Dir) Chmod(name string, perm fs.FileMode) error {
+	if err := d.ask(OpChmod, name); err != nil {
+		return err
+	}
+	return d.root.Chmod(name, perm)
+}
+
+// Remove removes a file or an empty folder.
+func (d *Dir) Remove(name string) error {
+	if err := d.ask(OpRemove, name); err != nil {
+		return err
+	}
+	return d.root.Remove(name)
+}
+
+// RemoveAll removes name and all below it; a name that is absent is no error.
+func (d *Dir) RemoveAll(name string) error {
+	if err := d.ask(OpRemoveAll, name); err != nil {
+		return err
+	}
+	return d.root.RemoveAll(name)
+}
+
+// Sweep removes what crashes left in d and below it: files and folders whose name
+// begins with TempPrefix and that nobody has written to for age. At the start of
+// the only process that writes here every one of them is a leftover: age 0.
+func (d *Dir) Sweep(age time.Duration) error {
+	return d.Walk(".", func(name string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // somebody else removed it meanwhile
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(path.Base(name), TempPrefix) {
+			return nil
+		}
+		if age > 0 {
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if time.Since(info.ModTime()) < age {
+				return skip(e)
+			}
+		}
+		if err := d.RemoveAll(name); err != nil {
+			return err
+		}
+		return skip(e)
+	})
+}
+
+// skip keeps a walk out of a folder; for a file, fs.SkipDir would skip its siblings.
+func skip(e fs.DirEntry) error {
+	if e.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
