@@ -55,6 +55,7 @@ type Work struct {
 	Package   string
 	Target    string
 	Arch      string
+	RootArch  string // of the buildroot: Arch, or for noarch one that the builder has
 	SRPM      Artifact
 	Repos     []WorkRepo
 	Buildroot []string          // what every buildroot has, such as @buildsys-build
