@@ -16,32 +16,48 @@ import (
 	"plague/internal/buildlog"
 )
 
-// viewer is a follower at work; in a bubble its text may be read after synctest.Wait.
+// viewer is a follower at work. It has a lock, for the fake clock that takes turns
+// between it and the test is nothing that the race detector knows.
 type viewer struct {
-	bytes.Buffer
+	stop context.CancelFunc
+
+	mu   sync.Mutex // guards the fields below
+	text strings.Builder
 	err  error
 	done bool
-	stop context.CancelFunc
+}
+
+func (v *viewer) Write(p []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.text.Write(p)
+}
+
+// state is what the follower has, once nobody in the bubble can do anything more.
+func (v *viewer) state() (text string, done bool, err error) {
+	synctest.Wait()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.text.String(), v.done, v.err
 }
 
 func watch(t *testing.T, follow func(ctx context.Context, v *viewer) error) *viewer {
 	ctx, cancel := context.WithCancel(t.Context())
 	v := &viewer{stop: cancel}
 	go func() {
-		v.err = follow(ctx, v)
-		v.done = true
+		err := follow(ctx, v)
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.err, v.done = err, true
 	}()
 	return v
 }
 
 func (v *viewer) expect(t *testing.T, when, text string, done bool) {
 	t.Helper()
-	synctest.Wait()
-	if v.String() != text || v.done != done {
-		t.Errorf("%s the follower has %q, done %v, %v; want %q, done %v", when, v.String(), v.done, v.err, text, done)
-	}
-	if done && v.err != nil {
-		t.Errorf("%s the follower failed: %v", when, v.err)
+	got, over, err := v.state()
+	if got != text || over != done || over && err != nil {
+		t.Errorf("%s the follower has %q, done %v, %v; want %q, done %v", when, got, over, err, text, done)
 	}
 }
 
@@ -140,9 +156,8 @@ func TestFollowEndsWhenTheCallerKnows(t *testing.T) {
 			t.Fatal(err)
 		}
 		none := watch(t, follow)
-		synctest.Wait()
-		if !none.done || !errors.Is(none.err, plague.ErrNotFound) {
-			t.Errorf("a log that will never be: done %v, %v", none.done, none.err)
+		if _, over, err := none.state(); !over || !errors.Is(err, plague.ErrNotFound) {
+			t.Errorf("a log that will never be: done %v, %v", over, err)
 		}
 	})
 }
@@ -157,9 +172,8 @@ func TestFollowStops(t *testing.T) {
 		})
 		v.expect(t, "before it is stopped", "text", false)
 		v.stop()
-		synctest.Wait()
-		if !v.done || !errors.Is(v.err, context.Canceled) {
-			t.Errorf("stopped: done %v, %v", v.done, v.err)
+		if _, over, err := v.state(); !over || !errors.Is(err, context.Canceled) {
+			t.Errorf("stopped: done %v, %v", over, err)
 		}
 		gone := errors.New("the browser went away")
 		if err := hub.Follow(t.Context(), d, "build.log", 0, writerFunc(func([]byte) (int, error) { return 0, gone }), nil); err != gone {
