@@ -116,6 +116,7 @@ func testPutRefuses(t *testing.T, s Store) {
 		{"other content", n, n, strings.NewReader(strings.ToUpper(text)), plague.ErrInvalid},
 		{"other content, size unknown", -1, n, strings.NewReader(text[1:]), plague.ErrInvalid},
 		{"short", n, n, strings.NewReader(text[:n-1]), plague.ErrInvalid},
+		{"short of what was announced", n + 1, big, strings.NewReader(text), plague.ErrInvalid},
 		{"long", n, big, strings.NewReader(text + "x"), plague.ErrInvalid},
 		{"more than the limit, announced", n, n - 1, strings.NewReader(text), plague.ErrInvalid},
 		{"more than the limit, not announced", -1, n - 1, strings.NewReader(text), plague.ErrInvalid},
