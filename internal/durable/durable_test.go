@@ -245,8 +245,10 @@ func TestAppendTornAndResumed(t *testing.T) {
 	if n, err := a.Write([]byte("one line\n")); n != 4 || !errors.Is(err, errCrash) {
 		t.Errorf("torn write wrote %d, %v", n, err)
 	}
-	if err := a.Sync(); !errors.Is(err, errCrash) {
-		t.Errorf("sync after the crash: %v", err)
+	for what, err := range map[string]error{"sync": a.Sync(), "truncate": a.Truncate(0), "chmod": a.Chmod(0o400)} {
+		if !errors.Is(err, errCrash) {
+			t.Errorf("%s after the crash: %v", what, err)
+		}
 	}
 	a.Close()
 	if got := read(t, d, "journal"); got != "one " {
@@ -267,6 +269,18 @@ func TestAppendTornAndResumed(t *testing.T) {
 	}
 	if info, err := b.Stat(); err != nil || info.Size() != 6 {
 		t.Errorf("stat %v, %v", info, err)
+	}
+	if err := d.WriteFile("journal", nil, 0o600); err != nil { // another file of that name
+		t.Fatal(err)
+	}
+	if err := b.Chmod(0o400); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := b.Stat(); err != nil || info.Mode() != 0o400 {
+		t.Errorf("stat %v, %v", info, err)
+	}
+	if info, err := d.Stat("journal"); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the wrong file was changed: %v, %v", info, err)
 	}
 	part := make([]byte, 5)
 	if _, err := b.ReadAt(part, 1); err != nil || string(part) != "hole\n" {

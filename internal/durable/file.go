@@ -157,6 +157,14 @@ func (a *Appender) Truncate(size int64) error {
 	return a.file.Truncate(size)
 }
 
+// Chmod changes the file's permission, also when another file has its name by now.
+func (a *Appender) Chmod(perm fs.FileMode) error {
+	if err := a.dir.ask(OpChmod, a.name); err != nil {
+		return err
+	}
+	return a.file.Chmod(perm)
+}
+
 // Sync brings what was written to the disk.
 func (a *Appender) Sync() error {
 	if err := a.dir.ask(OpSync, a.name); err != nil {
