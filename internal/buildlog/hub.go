@@ -27,7 +27,7 @@ type topic struct { // guarded by Hub.mu
 }
 
 // Writer is Create for a log that this process follows too. A second writer for
-// the same log is plague.ErrConflict.
+// the same log is plague.ErrConflict as well.
 func (h *Hub) Writer(d *durable.Dir, name string, max int64) (*Writer, error) {
 	key := d.Path(name)
 	if !h.startWriting(key) {

@@ -25,7 +25,6 @@ func Ended(info fs.FileInfo) bool { return info.Mode().Perm()&0o222 == 0 }
 
 // Writer appends to a log. It belongs to one goroutine.
 type Writer struct {
-	dir  *durable.Dir
 	file *durable.Appender
 	name string
 	max  int64
@@ -38,30 +37,35 @@ type Writer struct {
 }
 
 // Create opens the log name for its only writer, and goes on at Size if there is
-// one, ended or not. It keeps max bytes; the first byte beyond them is replaced by
-// a line that says so.
+// one. It keeps max bytes; the first byte beyond them is replaced by a line that
+// says so. A log that has ended is plague.ErrConflict: it is never written again,
+// for its file may be an artifact by now.
 func Create(d *durable.Dir, name string, max int64) (*Writer, error) {
-	info, err := d.Stat(name)
-	if err == nil && Ended(info) {
-		err = d.Chmod(name, growing)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, unavailable("open log "+name, err)
+	if info, err := d.Stat(name); err == nil && Ended(info) {
+		return nil, hasEnded(name)
 	}
 	f, err := d.OpenAppend(name, growing)
 	if err != nil {
 		return nil, unavailable("open log "+name, err)
 	}
-	info, err = f.Stat()
+	info, err := f.Stat()
 	if err != nil {
 		f.Close()
 		return nil, unavailable("open log "+name, err)
 	}
-	w := &Writer{dir: d, file: f, name: name, max: max, size: info.Size()}
+	if Ended(info) { // in between
+		f.Close()
+		return nil, hasEnded(name)
+	}
+	w := &Writer{file: f, name: name, max: max, size: info.Size()}
 	if w.size > w.max+int64(len(w.cutLine())) { // the limit was lowered since
 		w.max = w.size
 	}
 	return w, nil
+}
+
+func hasEnded(name string) error {
+	return fmt.Errorf("log %s has ended: %w", name, plague.ErrConflict)
 }
 
 // Size is how many bytes the log has: the offset of what is to be written next.
@@ -120,7 +124,7 @@ func (w *Writer) changed() {
 func (w *Writer) End() error {
 	err := w.file.Sync()
 	if err == nil {
-		err = w.dir.Chmod(w.name, ended)
+		err = w.file.Chmod(ended)
 	}
 	if err != nil {
 		err = unavailable("end log "+w.name, err)
