@@ -198,6 +198,9 @@ func TestCrashAtEveryStep(t *testing.T) {
 				if got, err := os.ReadFile(s.Path(digest)); string(got) != text {
 					t.Errorf("%s, crash at %d: visible with %q, %v", way, stop, got, err)
 				}
+				if info, err := os.Stat(s.Path(digest)); err != nil || info.Mode() != 0o444 {
+					t.Errorf("%s, crash at %d: visible as %v, %v", way, stop, info, err)
+				}
 			}
 			if err := put(t, s, digest); err != nil {
 				t.Errorf("%s, after a crash at %d: %v", way, stop, err)

@@ -65,7 +65,7 @@ func (s *Dir) PutAt(ctx context.Context, want Digest, offset, total, max int64, 
 }
 
 // grow appends r to the partial file and returns its new size; a whole file is
-// on the disk then.
+// read-only and on the disk then.
 func (s *Dir) grow(ctx context.Context, want Digest, offset, total int64, r io.Reader) (int64, error) {
 	have, err := s.Offset(want)
 	if err != nil {
@@ -73,6 +73,11 @@ func (s *Dir) grow(ctx context.Context, want Digest, offset, total int64, r io.R
 	}
 	if offset > have {
 		return 0, fmt.Errorf("artifact %s: %d bytes are here, go on from there and not from %d: %w", want, have, offset, plague.ErrConflict)
+	}
+	if have > 0 { // a crash between here and its visibility left it read-only
+		if err := s.files.Chmod(partial(want), 0o644); err != nil {
+			return 0, unavailable("store artifact "+want.String(), err)
+		}
 	}
 	f, err := s.files.OpenAppend(partial(want), 0o644)
 	if err != nil {
@@ -88,7 +93,7 @@ func (s *Dir) grow(ctx context.Context, want Digest, offset, total int64, r io.R
 	if err != nil || offset+n < total {
 		return offset + n, err
 	}
-	if err := f.Sync(); err != nil {
+	if err := errors.Join(f.Chmod(0o444), f.Sync()); err != nil {
 		return 0, unavailable("store artifact "+want.String(), err)
 	}
 	return total, nil
@@ -108,11 +113,6 @@ func (s *Dir) finish(ctx context.Context, want Digest) error {
 		return unavailable("store artifact "+want.String(), err)
 	}
 	if err := s.files.Rename(partial(want), name(want)); err != nil {
-		return unavailable("store artifact "+want.String(), err)
-	}
-	// Read-only comes last: a partial file that a crash left read-only could not
-	// be gone on with.
-	if err := s.files.Chmod(name(want), 0o444); err != nil {
 		return unavailable("store artifact "+want.String(), err)
 	}
 	return nil
