@@ -11,7 +11,7 @@ type Builder struct {
 	Alive     bool   // it answered within its lease
 	Suspended string // why it takes nothing new; empty: it does
 	Arches    []string
-	Targets   []string // targets it can build for; empty: any
+	Targets   []string // patterns of the targets it builds for, such as fedora-*-extras; empty: any
 	Slots     int
 	Free      int
 	SeenAt    time.Time // its last answer
@@ -82,8 +82,8 @@ type Report struct {
 	Sequence  int64
 	Slots     int
 	Arches    []string
-	Targets   []string
-	Suspended string // why it takes nothing new; empty: it does
+	Targets   []string // patterns, see TakesTarget
+	Suspended string   // why it takes nothing new; empty: it does
 	Free      int64  // bytes left on the disk that builds use
 	Attempts  []AttemptReport
 }

@@ -1,6 +1,7 @@
 package plague
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -44,4 +45,13 @@ func (t *Target) String() string { return t.Distro + "-" + t.Target + "-" + t.Re
 // Answers says whether a user who types name means this target.
 func (t *Target) Answers(name string) bool {
 	return name == t.String() || slices.Contains(t.UserAliases, name)
+}
+
+// TakesTarget says whether a builder that names patterns, such as
+// fedora-*-extras, takes jobs for a target. No pattern: it takes any.
+func TakesTarget(patterns []string, target string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, target)
+		return err == nil && ok
+	})
 }

@@ -13,7 +13,7 @@ import (
 type Capacity struct {
 	Name    string
 	Arches  []string
-	Targets []string // empty: any
+	Targets []string // patterns; empty: any
 	Slots   int
 	Free    int
 }
@@ -24,7 +24,7 @@ const noarch = "noarch"
 
 func (c Capacity) fits(arch, target string) bool {
 	return (arch == noarch || slices.Contains(c.Arches, arch)) &&
-		(len(c.Targets) == 0 || slices.Contains(c.Targets, target))
+		plague.TakesTarget(c.Targets, target)
 }
 
 // An Assignment pairs an arch job with a builder.

@@ -114,3 +114,11 @@ func (q *Queue) ordered() []*line {
 	})
 	return ls
 }
+
+// User is whose an item is; empty when it is not in the queue.
+func (q *Queue) User(id plague.ArchJobID) string {
+	if l := q.where[id]; l != nil {
+		return l.user
+	}
+	return ""
+}
