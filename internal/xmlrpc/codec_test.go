@@ -116,7 +116,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"<value a='<'></value>":          "not plain",
 		"<value a='1'b='2'></value>":     "does not end",
 		"<value></value a='1'>":          "does not end",
-		"<väl/>":                         "does not end",
+		"<väl/>":                         "none in ASCII",
 		"< value/>":                      "no name",
 	} {
 		documents[response(value)] = want

@@ -72,25 +72,7 @@ func decodeResponse(body []byte, l limits) (any, *Fault, error) {
 	if err := d.begin("methodResponse"); err != nil {
 		return nil, nil, err
 	}
-	name, end, err := d.next()
-	if err != nil {
-		return nil, nil, err
-	}
-	var v any
-	var fault *Fault
-	switch {
-	case !end && string(name) == "params":
-		if err = d.begin("param"); err == nil {
-			v, err = d.param()
-		}
-		if err == nil {
-			err = d.end("params")
-		}
-	case !end && string(name) == "fault":
-		fault, err = d.fault()
-	default:
-		err = d.errorf("methodResponse with %.40q", name)
-	}
+	v, fault, err := d.answer()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,6 +80,26 @@ func decodeResponse(body []byte, l limits) (any, *Fault, error) {
 		return nil, nil, err
 	}
 	return v, fault, d.finish()
+}
+
+func (d *decoder) answer() (v any, fault *Fault, err error) {
+	name, end, err := d.next()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case !end && string(name) == "fault":
+		fault, err = d.fault()
+		return nil, fault, err
+	case end || string(name) != "params":
+		return nil, nil, d.errorf("methodResponse with %.40q", name)
+	}
+	if err := d.begin("param"); err != nil {
+		return nil, nil, err
+	}
+	if v, err = d.param(); err != nil {
+		return nil, nil, err
+	}
+	return v, nil, d.end("params")
 }
 
 func (d *decoder) fault() (*Fault, error) {

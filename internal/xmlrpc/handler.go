@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"mime"
 	"net/http"
@@ -15,64 +14,6 @@ import (
 	"strings"
 	"time"
 )
-
-// A Method is a call that a handler answers.
-type Method struct {
-	Name string
-	Help string // for people: what it does, in a sentence or two
-	// Signatures are the type of the answer and then those of the parameters,
-	// one list for each number of parameters it takes. A call with another
-	// number is refused; without signatures, none is.
-	Signatures [][]string
-	// Func answers. Its answer is whatever Marshal takes. It runs until it
-	// returns, whatever its context says, so it must heed it.
-	Func func(ctx context.Context, params []any) (any, error)
-}
-
-// Options of a handler; the zero value of each is its default.
-type Options struct {
-	MaxBody   int64              // bytes of a call, as sent and in UTF-8; default 16 MiB
-	MaxDepth  int                // arrays and structs inside each other; default 64, at most 1,000
-	MaxValues int                // default 200,000
-	MaxString int                // bytes of one string or base64 text; default 8 MiB
-	Timeout   time.Duration      // for the body to come, for the call, for the answer to go; default 60 s each
-	Fault     func(error) *Fault // what a caller sees of a method's error; default: a *Fault as it is, else code 1 and its text
-	AllowNil  bool               // answer with nil even to those who sent none; else they get an empty string
-	Log       *slog.Logger       // default: discard
-}
-
-// maxDepth bounds what the options may ask for: each level is a level of calls.
-const maxDepth = 1000
-
-func (o Options) withDefaults() (Options, limits) {
-	l := defaultLimits()
-	l.body = orDefault(o.MaxBody, l.body)
-	l.depth = min(orDefault(o.MaxDepth, l.depth), maxDepth)
-	l.values = orDefault(o.MaxValues, l.values)
-	l.text = orDefault(o.MaxString, l.text)
-	o.Timeout = orDefault(o.Timeout, time.Minute)
-	if o.Fault == nil {
-		o.Fault = plainFault
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return o, l
-}
-
-func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
-	if v > 0 {
-		return v
-	}
-	return otherwise
-}
-
-func plainFault(err error) *Fault {
-	if f, ok := errors.AsType[*Fault](err); ok {
-		return f
-	}
-	return &Fault{Code: 1, Message: err.Error()}
-}
 
 type handler struct {
 	methods map[string]Method
@@ -98,29 +39,44 @@ func NewHandler(methods []Method, o Options) http.Handler {
 	return h
 }
 
+// ServeHTTP bounds the time in which the body comes. The bound is taken away
+// only after a whole body: it would end a call that takes longer, as if the
+// caller had gone; after any other it keeps net/http from waiting for the rest.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(h.o.Timeout)) // a writer in memory has no deadlines, and needs none
 	if r.Method != http.MethodPost {
+		h.drain(r)
 		w.Header().Set("Allow", http.MethodPost)
-		h.refuse(w, r, http.StatusMethodNotAllowed, "this address answers XML-RPC calls: POST one")
+		h.write(w, http.StatusMethodNotAllowed, plainText, []byte("this address answers XML-RPC calls: POST one\n"))
 		return
 	}
 	if !isXML(r.Header) {
-		h.refuse(w, r, http.StatusUnsupportedMediaType, "the call must be sent plain, with Content-Type: text/xml")
+		h.drain(r)
+		h.write(w, http.StatusUnsupportedMediaType, plainText, []byte("the call must be sent plain, with Content-Type: text/xml\n"))
 		return
 	}
-	body, err := h.read(w, r)
-	if errors.Is(err, errTooLarge) {
-		h.write(w, encodeFault(&Fault{CodeParse, err.Error()}))
-		return
-	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, h.limits.body+1))
 	if err != nil {
-		http.Error(w, "the body did not come: "+err.Error(), http.StatusBadRequest)
+		h.write(w, http.StatusBadRequest, plainText, []byte("the body did not come: "+err.Error()+"\n"))
 		return
 	}
+	if int64(len(body)) > h.limits.body {
+		h.drain(r)
+		text := fmt.Sprintf("the call has more than %d bytes", h.limits.body)
+		h.write(w, http.StatusOK, xmlText, encodeFault(&Fault{CodeParse, text}))
+		return
+	}
+	_ = c.SetReadDeadline(time.Time{})
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
-	h.write(w, h.answer(ctx, body))
+	h.write(w, http.StatusOK, xmlText, h.answer(ctx, body))
 }
+
+const (
+	plainText = "text/plain; charset=utf-8"
+	xmlText   = "text/xml; charset=utf-8"
+)
 
 // isXML says whether the body claims to be XML. What a foreign web page could
 // make a browser send without asking first (forms, plain text, no type at all)
@@ -134,48 +90,19 @@ func isXML(header http.Header) bool {
 	return (strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml")) && (coding == "" || coding == "identity")
 }
 
-var errTooLarge = errors.New("the call is too large")
-
-// read takes the body within the time and the size allowed. The rest of a body
-// that is too large is read over, as far again: a client that still writes
-// would see a broken connection in place of the fault.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	defer h.deadline(w)()
-	body, err := io.ReadAll(io.LimitReader(r.Body, h.limits.body+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(body)) > h.limits.body {
-		h.drain(r)
-		return nil, fmt.Errorf("%w: more than %d bytes", errTooLarge, h.limits.body)
-	}
-	return body, nil
-}
-
-// deadline bounds reading the body. What it gives takes the bound away again:
-// past it, the server would take the connection for dead and end the call. A
-// writer that knows no deadlines, as in tests, has none.
-func (h *handler) deadline(w http.ResponseWriter) (done func()) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(h.o.Timeout))
-	return func() { _ = c.SetReadDeadline(time.Time{}) }
-}
-
+// drain reads over the rest of a refused body, as much as would have been
+// allowed: a client that still writes would see a broken connection in place
+// of the answer.
 func (h *handler) drain(r *http.Request) { _, _ = io.CopyN(io.Discard, r.Body, h.limits.body) }
-
-func (h *handler) refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	defer h.deadline(w)()
-	h.drain(r)
-	http.Error(w, text, status)
-}
 
 // write sends an answer. The bound on its time ends with it: the connection may
 // go on to serve something else.
-func (h *handler) write(w http.ResponseWriter, answer []byte) {
+func (h *handler) write(w http.ResponseWriter, status int, kind string, answer []byte) {
 	c := http.NewResponseController(w)
 	_ = c.SetWriteDeadline(time.Now().Add(h.o.Timeout))
-	w.Header().Set("Content-Type", "text/xml; charset=utf-8")
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+	w.WriteHeader(status)
 	if _, err := w.Write(answer); err != nil {
 		return // the caller has gone; nobody is left to tell
 	}
@@ -221,12 +148,6 @@ func (h *handler) run(ctx context.Context, c *call, e *encoder) *Fault {
 	return nil
 }
 
-// takes says whether the method may be called with n parameters.
-func (m Method) takes(n int) bool {
-	return len(m.Signatures) == 0 ||
-		slices.ContainsFunc(m.Signatures, func(s []string) bool { return len(s) == n+1 })
-}
-
 func (h *handler) invoke(ctx context.Context, m Method, params []any) (v any, fault *Fault) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -242,4 +163,11 @@ func (h *handler) invoke(ctx context.Context, m Method, params []any) (v any, fa
 		fault = plainFault(err)
 	}
 	return nil, fault
+}
+
+func plainFault(err error) *Fault {
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f
+	}
+	return &Fault{Code: 1, Message: err.Error()}
 }

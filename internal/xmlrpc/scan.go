@@ -275,8 +275,8 @@ func (s *scanner) name() ([]byte, error) {
 		}
 		s.pos++
 	}
-	if s.pos == from {
-		return nil, s.errorf("no name where one should be")
+	if s.pos == from || s.pos < len(s.src) && s.src[s.pos] >= utf8.RuneSelf {
+		return nil, s.errorf("no name, or none in ASCII, where one should be")
 	}
 	return s.src[from:s.pos], nil
 }
