@@ -51,6 +51,9 @@ func (n NEVRA) Valid() error {
 	if err := archChars.check(n.Arch); err != nil {
 		return err
 	}
+	if strings.HasSuffix(n.Release, ".") { // stricter than rpm: with ".arch" behind, the file name would have ".."
+		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("the release %s ends with a dot", quote(n.Release)), "take the dot away")
+	}
 	if nvr := n.NVR(); len(nvr) > maxNVR {
 		return plague.Refuse(plague.ErrInvalid,
 			fmt.Sprintf("%s has %d bytes, more than %d", quote(nvr), len(nvr), maxNVR), "shorten the name or the release")
