@@ -8,7 +8,9 @@ import (
 	"plague"
 )
 
-const noarch = "noarch"
+// Noarch is the arch of an RPM that fits every machine, and of the arch job
+// that makes only such.
+const Noarch = "noarch"
 
 // Family is the arch that stands for a group whose members differ only in the
 // processor they are tuned for, or in the name: i386 for i686, x86_64 for
@@ -49,7 +51,7 @@ type SourceArches struct {
 
 // NoarchOnly says whether all that comes of the package is noarch.
 func (s SourceArches) NoarchOnly() bool {
-	other := func(arch string) bool { return arch != noarch }
+	other := func(arch string) bool { return arch != Noarch }
 	return len(s.BuildArch) > 0 && !slices.ContainsFunc(s.BuildArch, other)
 }
 
@@ -119,7 +121,7 @@ func (s SourceArches) keep(arch, reason string) (rule string, kept bool) {
 	if len(s.BuildArch) > 0 && !slices.Contains(s.BuildArch, arch) {
 		return "BuildArch does not list it", false
 	}
-	if arch == noarch && len(s.BuildArch) == 0 && !slices.Contains(s.ExclusiveArch, noarch) {
+	if arch == Noarch && len(s.BuildArch) == 0 && !slices.Contains(s.ExclusiveArch, Noarch) {
 		return "the package is not noarch", false
 	}
 	if rule := s.machineRule(arch); rule != "" {
@@ -130,18 +132,18 @@ func (s SourceArches) keep(arch, reason string) (rule string, kept bool) {
 
 func (s SourceArches) noarchJob(base []string) (arches []string, why []Decision, err error) {
 	for _, arch := range base {
-		if rule := s.machineRule(arch); arch != noarch && rule != "" {
+		if rule := s.machineRule(arch); arch != Noarch && rule != "" {
 			why = append(why, Decision{arch, false, rule})
 		}
 	}
 	machines := slices.DeleteFunc(slices.Clone(base), func(arch string) bool {
-		return arch == noarch || !s.AllowsMachine(arch)
+		return arch == Noarch || !s.AllowsMachine(arch)
 	})
 	if len(machines) == 0 {
 		return nil, why, s.none(base)
 	}
 	rule := "BuildArch is noarch: one arch job for all, on " + strings.Join(machines, ", ")
-	return []string{noarch}, append(why, Decision{noarch, true, rule}), nil
+	return []string{Noarch}, append(why, Decision{Noarch, true, rule}), nil
 }
 
 // none is the error for a package that the target can build nothing of. It
