@@ -39,12 +39,11 @@ func NewHandler(methods []Method, o Options) http.Handler {
 	return h
 }
 
-// ServeHTTP bounds the time in which the body comes. The bound is taken away
-// only after a whole body: it would end a call that takes longer, as if the
-// caller had gone; after any other it keeps net/http from waiting for the rest.
+// ServeHTTP bounds the time in which the body comes. net/http takes that bound
+// away when the body has come whole; otherwise it must stay, for it keeps
+// net/http itself from waiting for the rest.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(h.o.Timeout)) // a writer in memory has no deadlines, and needs none
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.o.Timeout)) // a writer in memory has no deadlines, and needs none
 	if r.Method != http.MethodPost {
 		h.drain(r)
 		w.Header().Set("Allow", http.MethodPost)
@@ -67,7 +66,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.write(w, http.StatusOK, xmlText, encodeFault(&Fault{CodeParse, text}))
 		return
 	}
-	_ = c.SetReadDeadline(time.Time{})
 	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
 	defer cancel()
 	h.write(w, http.StatusOK, xmlText, h.answer(ctx, body))

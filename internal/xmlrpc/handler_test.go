@@ -232,8 +232,8 @@ func TestHTTP(t *testing.T) {
 
 // A client that sends more than is allowed sees why: the rest is read over.
 func TestRefusedBodyIsDrained(t *testing.T) {
-	c := serve(t, Options{MaxBody: 4 << 20})
-	_, err := c.Call(t.Context(), "first", strings.Repeat("x", 7<<20))
+	c := serve(t, Options{MaxBody: 32 << 20})
+	_, err := c.Call(t.Context(), "first", strings.Repeat("x", 60<<20))
 	if f, ok := err.(*Fault); !ok || f.Code != CodeParse || !strings.Contains(f.Message, "more than") {
 		t.Errorf("got %v, want a fault", err)
 	}
@@ -266,7 +266,8 @@ func TestTimeout(t *testing.T) {
 }
 
 // A body that does not come ends the request; one that came in time leaves no
-// deadline behind that would end a call which takes longer.
+// deadline behind that would end a call which takes longer (net/http sees to
+// that, without a promise).
 func TestSlowBody(t *testing.T) {
 	pause := Method{Name: "pause", Func: func(ctx context.Context, _ []any) (any, error) {
 		select {
@@ -298,7 +299,13 @@ func TestSlowBody(t *testing.T) {
 				w.Close()
 			}()
 			begun := time.Now()
-			resp, err := (&http.Client{Transport: tr}).Post("http://server/", "text/xml", body)
+			r, err := http.NewRequestWithContext(t.Context(), "POST", "http://server/", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.ContentLength = int64(len(call))
+			r.Header.Set("Content-Type", "text/xml")
+			resp, err := (&http.Client{Transport: tr}).Do(r)
 			if err != nil {
 				t.Fatal(err)
 			}

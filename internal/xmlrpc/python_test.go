@@ -46,7 +46,7 @@ slash = x.ServerProxy(sys.argv[1].replace("/RPC2", "/"))
 assert slash.first("a") == "a"
 
 for call, code in [(lambda: s.nobody(), -32601), (lambda: s.add(), -32602), (lambda: s.fault(), 42), (lambda: s.fail(), 1),
-                   (lambda: s.first("x" * 12000000), -32700)]:
+                   (lambda: s.first("x" * 60000000), -32700)]:
     try:
         call()
         assert False, code
@@ -69,7 +69,7 @@ print("all well")
 
 func TestPythonClient(t *testing.T) {
 	big := Method{Name: "big", Func: func(context.Context, []any) (any, error) { return 1 << 62, nil }}
-	c := serve(t, Options{MaxBody: 10 << 20}, big)
+	c := serve(t, Options{MaxBody: 32 << 20}, big)
 	out, err := python(t, pythonClient, c.URL).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "all well" {
 		t.Errorf("%v\n%s", err, out)
