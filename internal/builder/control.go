@@ -1,0 +1,262 @@
+package builder
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"plague"
+)
+
+// A supervisor and a daemon meet in the attempt's folder, however often either
+// is restarted:
+//
+//	lock      held by the supervisor for as long as it lives
+//	closed    written by a daemon that found the lock free: no supervisor may begin here any more
+//	control   a Unix socket: the supervisor writes its phase, one JSON line for each; a line "stop" ends the build
+const (
+	lockFile    = "lock"
+	closedFile  = "closed"
+	controlFile = "control"
+)
+
+// Control is the supervisor's end.
+type Control struct {
+	listener *net.UnixListener
+	lock     *os.File
+	stop     context.CancelFunc
+
+	mu    sync.Mutex // guards the fields below
+	phase plague.Phase
+	conns map[*net.UnixConn]bool
+}
+
+// errClosed says that the folder's attempt is over, or another supervisor's.
+var errClosed = errors.New("no supervisor may begin here any more")
+
+// TakeControl makes the caller the one supervisor of a folder. stop is called
+// when the daemon asks for it; uid may connect besides root.
+func TakeControl(dir string, uid int, stop context.CancelFunc) (*Control, error) {
+	lock, err := tryLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Control{lock: lock, stop: stop, conns: map[*net.UnixConn]bool{}}
+	for _, over := range []string{closedFile, outcomeFile} {
+		if _, err := os.Lstat(filepath.Join(dir, over)); err == nil {
+			lock.Close()
+			return nil, errClosed
+		}
+	}
+	name := filepath.Join(dir, controlFile)
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		lock.Close()
+		return nil, err
+	}
+	if c.listener, err = listen(dir); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return c, os.Chown(name, uid, -1)
+}
+
+// Serve answers daemons until Close.
+func (c *Control) Serve() {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		conn, err := c.listener.AcceptUnix()
+		if err != nil {
+			return
+		}
+		c.mu.Lock()
+		c.conns[conn] = true
+		c.tell(conn)
+		c.mu.Unlock()
+		wg.Go(func() {
+			lines := bufio.NewScanner(conn)
+			for lines.Scan() {
+				if lines.Text() == "stop" {
+					c.stop()
+				}
+			}
+			c.mu.Lock()
+			delete(c.conns, conn)
+			c.mu.Unlock()
+			conn.Close()
+		})
+	}
+}
+
+// News tells all daemons that listen.
+func (c *Control) News(n News) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.Phase == "" || n.Phase == c.phase {
+		return
+	}
+	c.phase = n.Phase
+	for conn := range c.conns {
+		c.tell(conn)
+	}
+}
+
+// tell writes the phase to one daemon. One that does not read is not waited
+// for: it asks again when it comes back.
+func (c *Control) tell(conn *net.UnixConn) {
+	line, err := json.Marshal(News{Phase: c.phase})
+	if err != nil || c.phase == "" {
+		return
+	}
+	if conn.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+		_, err = conn.Write(append(line, '\n'))
+	}
+	if err != nil {
+		conn.Close()
+	}
+}
+
+// Close ends the supervisor's hold on the folder: the last thing it does.
+func (c *Control) Close() error {
+	err := c.listener.Close()
+	c.mu.Lock()
+	for conn := range c.conns {
+		conn.Close()
+	}
+	c.mu.Unlock()
+	return errors.Join(err, c.lock.Close())
+}
+
+// tryLock takes a folder's lock; plague.ErrConflict says that somebody has it.
+func tryLock(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: a supervisor lives in %s", plague.ErrConflict, dir)
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+// Alive says whether a supervisor lives in an attempt's folder.
+func Alive(dir string) bool {
+	f, err := tryLock(dir)
+	if err == nil {
+		f.Close()
+	}
+	return errors.Is(err, plague.ErrConflict)
+}
+
+// near gives a short path to the socket: an address may have 107 bytes only,
+// and a work folder can be deeper.
+func near(dir string) (string, *os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), controlFile), f, nil
+}
+
+func listen(dir string) (*net.UnixListener, error) {
+	name, f, err := near(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // its name is gone with the folder
+	return l, nil
+}
+
+func dial(ctx context.Context, dir string) (net.Conn, error) {
+	name, f, err := near(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", name)
+}
+
+// watchSupervisor tells what the supervisor of a folder does until it is gone.
+func watchSupervisor(ctx context.Context, dir string, news func(News)) error {
+	for ctx.Err() == nil {
+		if conn, err := dial(ctx, dir); err == nil {
+			read(ctx, conn, news)
+		}
+		over, err := closeFolder(dir)
+		if over || err != nil {
+			return err
+		}
+		t := time.NewTimer(100 * time.Millisecond) // it lives, and does not listen yet or any more
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	return ctx.Err()
+}
+
+func read(ctx context.Context, conn net.Conn, news func(News)) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		var n News
+		if json.Unmarshal(lines.Bytes(), &n) == nil {
+			news(n)
+		}
+	}
+}
+
+// closeFolder makes sure that nobody supervises a folder now or later; it says
+// whether that is so.
+func closeFolder(dir string) (bool, error) {
+	lock, err := tryLock(dir)
+	if errors.Is(err, plague.ErrConflict) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	f, err := os.OpenFile(filepath.Join(dir, closedFile), os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return false, err
+	}
+	return true, f.Close()
+}
+
+// stopSupervisor asks the supervisor of a folder to end its build.
+func stopSupervisor(ctx context.Context, dir string) error {
+	conn, err := dial(ctx, dir)
+	if err != nil {
+		if Alive(dir) {
+			return err
+		}
+		return nil
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte("stop\n"))
+	return err
+}

@@ -1,0 +1,188 @@
+package builder
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"time"
+
+	"plague"
+	"plague/internal/buildroot"
+	"plague/internal/durable"
+)
+
+// Backend turns a source package into RPMs.
+type Backend interface {
+	Build(ctx context.Context, s buildroot.Spec, log buildroot.Log, out string, phase func(string)) (buildroot.Result, error)
+}
+
+// Supervision is what a supervisor needs beside its attempt's folder.
+type Supervision struct {
+	Dir      *durable.Dir // the attempt's folder
+	Backend  Backend
+	FirstUID int    // uid of slot 0; slot n has FirstUID+n
+	FetchUID int    // downloads run as this user; -1: as the supervisor itself
+	FetchGID int    // of the same
+	CACert   string // file with the CA of the farm's own repositories
+	Hostname string // name that builds see as their host
+	News     func(News)
+}
+
+// Supervise runs one attempt and leaves its outcome in the folder. It returns
+// an error only when not even that could be written. When ctx ends the build
+// is stopped, and that is its outcome.
+func Supervise(ctx context.Context, s Supervision) error {
+	data, err := s.Dir.ReadFile(recordFile)
+	if err != nil {
+		return fmt.Errorf("no record: %w", err)
+	}
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	if r.Work.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.Work.Timeout, errTimeout)
+		defer cancel()
+	}
+	o := s.build(ctx, r)
+	o.EndedAt = time.Now()
+	data, err = json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return s.Dir.WriteFile(outcomeFile, data, 0o644)
+}
+
+var errTimeout = errors.New("time-out")
+
+func (s *Supervision) build(ctx context.Context, r record) Outcome {
+	trouble := func(err error) Outcome {
+		return Outcome{Failure: &plague.Failure{Kind: plague.FailureInfrastructure, Phase: plague.PhasePrepping, Message: err.Error()}}
+	}
+	logs, closeLogs, err := s.logs()
+	if err != nil {
+		return trouble(err)
+	}
+	fmt.Fprintf(logs.Job, "job %d run %d, arch job %d attempt %d: %s for %s on %s\n",
+		r.Work.Job, r.Work.Run, r.ID.ArchJob, r.ID.Number, r.Work.SRPM.Name, r.Work.Target, r.Work.Arch)
+	res, err := s.Backend.Build(ctx, s.spec(r), logs, s.Dir.Path(filesDir), func(p string) {
+		fmt.Fprintf(logs.Job, "%s %s\n", time.Now().UTC().Format(time.RFC3339), p)
+		s.News(News{Phase: plague.Phase(p)})
+	})
+	o := outcome(ctx, res, err)
+	if o.Failure != nil {
+		fmt.Fprintf(logs.Job, "failed (%s, %s): %s\n", o.Failure.Kind, o.Failure.Phase, o.Failure.Message)
+	}
+	if err := closeLogs(); err != nil {
+		return trouble(err)
+	}
+	files, err := s.files()
+	if err != nil {
+		return trouble(err)
+	}
+	o.Files = files
+	return o
+}
+
+// outcome reads what a backend says, in the light of why its context ended.
+func outcome(ctx context.Context, res buildroot.Result, err error) Outcome {
+	switch {
+	case context.Cause(ctx) == errTimeout:
+		return Outcome{Failure: &plague.Failure{Kind: plague.FailurePackage, Phase: plague.Phase(res.Phase), Message: "the build took longer than it may"}}
+	case ctx.Err() != nil:
+		return Outcome{Killed: true}
+	case err != nil:
+		return Outcome{Failure: &plague.Failure{Kind: plague.FailureInfrastructure, Phase: plague.Phase(res.Phase), Message: err.Error()}}
+	case res.Failure != nil:
+		return Outcome{Failure: &plague.Failure{Kind: plague.FailureKind(res.Failure.Kind), Phase: plague.Phase(res.Failure.Phase), Message: res.Failure.Message}}
+	}
+	return Outcome{}
+}
+
+func (s *Supervision) spec(r record) buildroot.Spec {
+	uid := s.FirstUID + r.Slot
+	spec := buildroot.Spec{
+		ID: fmt.Sprintf("%d-%d", r.ID.ArchJob, r.ID.Number), Arch: r.Work.RootArch, SRPM: s.Dir.Path(srpmFile),
+		Base: r.Work.Buildroot, UID: uid, GID: uid, FetchUID: s.FetchUID, FetchGID: s.FetchGID,
+		Macros: r.Work.Macros, BuildHost: s.Hostname,
+	}
+	for _, repo := range r.Work.Repos {
+		one := buildroot.Repo{ID: repo.ID, URL: repo.URL, RepomdSHA256: repo.Repomd}
+		if repo.Own {
+			one.CACert = s.CACert
+		}
+		spec.Repos = append(spec.Repos, one)
+	}
+	return spec
+}
+
+// logs opens the three logs of 2005.
+func (s *Supervision) logs() (buildroot.Log, func() error, error) {
+	var files []*durable.Appender
+	open := func(name string) io.Writer {
+		f, err := s.Dir.OpenAppend(path.Join(filesDir, name), 0o644)
+		if err != nil {
+			return failing{err}
+		}
+		files = append(files, f)
+		return f
+	}
+	l := buildroot.Log{Root: open("root.log"), Build: open("build.log"), Job: open("job.log")}
+	if len(files) < 3 {
+		return l, nil, fmt.Errorf("logs cannot be written below %s", s.Dir.Path(filesDir))
+	}
+	return l, func() error {
+		for _, f := range files {
+			if err := f.Sync(); err != nil {
+				return err
+			}
+			if err := f.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// files lists what the attempt leaves, with digests. Only regular files: what
+// a build made is not to be trusted.
+func (s *Supervision) files() ([]plague.Artifact, error) {
+	entries, err := s.Dir.ReadDir(filesDir)
+	if err != nil {
+		return nil, err
+	}
+	var all []plague.Artifact
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			continue
+		}
+		f, err := s.Dir.Open(path.Join(filesDir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		a, err := digest(f, e.Name())
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+func digest(f *os.File, name string) (plague.Artifact, error) {
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return plague.Artifact{Name: name, Digest: hex.EncodeToString(h.Sum(nil)), Size: n}, err
+}

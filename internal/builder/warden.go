@@ -1,0 +1,239 @@
+package builder
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// The builder is two processes. The warden is root and small: it opens the
+// door, starts supervisors, which need root to make sandboxes, and sweeps
+// after them. The daemon is unprivileged and does all that speaks with the
+// network. They are joined by one socket; when either dies the other ends, and
+// supervisors go on.
+
+// Warden is the privileged half.
+type Warden struct {
+	Attempts  string                     // folder of the attempts' folders
+	Daemon    func() *exec.Cmd           // the unprivileged half, its end of the socket still to be added as file 3
+	Supervise func(dir string) *exec.Cmd // a supervisor, the pipe it says "ready" on still to be added as file 3
+	Sweep     func(live []string) error  // removes what supervisors that are gone left behind
+	Log       *slog.Logger
+
+	mu sync.Mutex // one sweep at a time, and none while a supervisor begins
+}
+
+// request is a line from the daemon, reply the line back.
+type request struct {
+	Start string `json:"start"` // name of an attempt's folder
+}
+
+type reply struct {
+	Error string `json:"error,omitempty"`
+}
+
+// Run starts the daemon and serves it until it ends or ctx does.
+func (w *Warden) Run(ctx context.Context) error {
+	if err := w.sweep(); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return err
+	}
+	defer ours.Close()
+	daemon := w.Daemon()
+	daemon.ExtraFiles = append([]*os.File{theirs}, daemon.ExtraFiles...)
+	if err := daemon.Start(); err != nil {
+		theirs.Close()
+		return fmt.Errorf("daemon: %w", err)
+	}
+	theirs.Close()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		w.serve(ctx, ours)
+	}()
+	done := make(chan error, 1)
+	go func() { done <- daemon.Wait() }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = w.end(daemon, done)
+	}
+	ours.Close()
+	<-served
+	return err
+}
+
+// daemonGrace is how long the daemon has to end its calls.
+const daemonGrace = 10 * time.Second
+
+func (w *Warden) end(daemon *exec.Cmd, done <-chan error) error {
+	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	t := time.NewTimer(daemonGrace)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return errors.Join(errors.New("the daemon did not end in time"), daemon.Process.Kill(), <-done)
+	}
+}
+
+func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		var q request
+		var r reply
+		err := json.Unmarshal(lines.Bytes(), &q)
+		if err == nil {
+			err = w.start(ctx, q.Start)
+		}
+		if err != nil {
+			w.Log.Error("supervisor not started", "attempt", q.Start, "error", err)
+			r.Error = err.Error()
+		}
+		line, err := json.Marshal(r)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(append(line, '\n')); err != nil {
+			return
+		}
+	}
+}
+
+// attemptName is all that the daemon may ask for: it is not trusted with paths.
+func attemptName() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{1,18}-[0-9]{1,9}$`) }
+
+// readyTimeout is how long a supervisor may take until it holds its folder.
+const readyTimeout = 10 * time.Second
+
+// start begins a supervisor in a session of its own and waits until it holds
+// its folder: from then on the folder tells whether it lives.
+func (w *Warden) start(ctx context.Context, name string) error {
+	if !attemptName().MatchString(name) {
+		return fmt.Errorf("%q does not name an attempt", name)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ready, tell, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	cmd := w.Supervise(filepath.Join(w.Attempts, name))
+	cmd.ExtraFiles = append([]*os.File{tell}, cmd.ExtraFiles...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		tell.Close()
+		return err
+	}
+	tell.Close()
+	go w.reap(cmd, name)
+	if err := ready.SetReadDeadline(time.Now().Add(readyTimeout)); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(ready).ReadString('\n')
+	if line != "ready\n" {
+		return fmt.Errorf("it did not take up its attempt: %q %w", line, errors.Join(err, cmd.Process.Kill()))
+	}
+	return nil
+}
+
+// reap collects a supervisor that ends while the warden lives. One that did
+// not end by itself may have left a buildroot behind.
+func (w *Warden) reap(cmd *exec.Cmd, name string) {
+	err := cmd.Wait()
+	if err == nil {
+		return
+	}
+	w.Log.Warn("supervisor died", "attempt", name, "error", err)
+	if err := w.sweep(); err != nil {
+		w.Log.Warn("not swept", "error", err)
+	}
+}
+
+// sweep removes what belongs to no living supervisor.
+func (w *Warden) sweep() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	entries, err := os.ReadDir(w.Attempts)
+	if err != nil {
+		return err
+	}
+	var live []string
+	for _, e := range entries {
+		if attemptName().MatchString(e.Name()) && Alive(filepath.Join(w.Attempts, e.Name())) {
+			live = append(live, e.Name())
+		}
+	}
+	return w.Sweep(live)
+}
+
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "daemon"), os.NewFile(uintptr(fds[1]), "warden"), nil
+}
+
+// Processes is the daemon's Launcher: supervisors are processes that the
+// warden starts.
+type Processes struct {
+	warden io.ReadWriteCloser
+	mu     sync.Mutex // one request at a time
+	lines  *bufio.Scanner
+}
+
+// NewProcesses speaks with the warden over conn.
+func NewProcesses(conn io.ReadWriteCloser) *Processes {
+	return &Processes{warden: conn, lines: bufio.NewScanner(conn)}
+}
+
+// Start has the warden begin a supervisor.
+func (p *Processes) Start(_ context.Context, dir string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	line, err := json.Marshal(request{Start: filepath.Base(dir)})
+	if err != nil {
+		return err
+	}
+	if _, err := p.warden.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("warden: %w", err)
+	}
+	if !p.lines.Scan() {
+		return fmt.Errorf("warden: %w", errors.Join(io.ErrUnexpectedEOF, p.lines.Err()))
+	}
+	var r reply
+	if err := json.Unmarshal(p.lines.Bytes(), &r); err != nil {
+		return fmt.Errorf("warden: %w", err)
+	}
+	if r.Error != "" {
+		return errors.New(r.Error)
+	}
+	return nil
+}
+
+// Watch tells what a supervisor does until it is gone.
+func (p *Processes) Watch(ctx context.Context, dir string, news func(News)) error {
+	return watchSupervisor(ctx, dir, news)
+}
+
+// Stop asks a supervisor to end its build.
+func (p *Processes) Stop(ctx context.Context, dir string) error { return stopSupervisor(ctx, dir) }

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"plague"
+	"plague/internal/builder"
+
+	"github.com/spf13/cobra"
+)
+
+func builderCommand(s Streams) *cobra.Command {
+	var d daemonFlags
+	c := &cobra.Command{
+		Use:   "builder [address[:port] arch…]",
+		Short: "run a builder",
+		Long: `Run a builder: it waits for the server's calls (port 8888) and builds what they
+order, each build in a sandbox of its own.
+
+It is started as root, makes sandboxes as root, and does everything else,
+all that speaks with the network included, as builder_user. The configuration
+is ` + defaultBuilderConfig + ` or what -c names; a CONFIG.py of 2005 is read, too.
+address, port and arches override it.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := readBuilderConfig(d.config)
+			if err != nil {
+				return err
+			}
+			if err := cfg.override(args); err != nil {
+				return err
+			}
+			return d.run(cmd.Context(), s, func(ctx context.Context, log *slog.Logger) error { return runWarden(ctx, cfg, s, log) })
+		},
+	}
+	d.add(c, defaultBuilderConfig)
+	return c
+}
+
+// override takes arguments over what the file says.
+func (c *builderConfig) override(args []string) error {
+	if len(args) > 0 {
+		host, port, err := splitAddress(args[0])
+		if err != nil {
+			return err
+		}
+		c.address = host
+		if port != 0 {
+			c.port = port
+		}
+		if len(args) > 1 {
+			c.arches = args[1:]
+		}
+	}
+	if len(c.arches) == 0 {
+		c.arches = nativeArches()
+	}
+	return nil
+}
+
+// account finds builder_user. Without root nothing can be built.
+func (c *builderConfig) account() (uid, gid int, err error) {
+	if os.Geteuid() != 0 {
+		return 0, 0, plague.Refuse(plague.ErrDenied, "a builder has to be started as root: it makes sandboxes", "sudo "+strings.Join(os.Args, " "))
+	}
+	u, err := user.Lookup(c.user)
+	if err != nil {
+		return 0, 0, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("there is no account %s (option builder_user) for the builder's unprivileged part", c.user),
+			"useradd --system --no-create-home --shell /usr/sbin/nologin "+c.user)
+	}
+	if uid, err = strconv.Atoi(u.Uid); err != nil {
+		return 0, 0, err
+	}
+	if uid == 0 {
+		return 0, 0, plague.Refuse(plague.ErrInvalid, "builder_user must not be root", "")
+	}
+	gid, err = strconv.Atoi(u.Gid)
+	return uid, gid, err
+}
+
+// folders makes the builder's folders: one that belongs to the daemon, and
+// root's own, which the daemon cannot change.
+func (c *builderConfig) folders(uid, gid int) (string, error) {
+	for _, dir := range []string{c.workDir, filepath.Join(c.workDir, "cache"), filepath.Join(c.workDir, "roots")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", fmt.Errorf("option work_dir: %w", err)
+		}
+	}
+	for _, dir := range []string{filepath.Join(c.workDir, "daemon"), filepath.Join(c.workDir, "daemon", "attempts")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", fmt.Errorf("option work_dir: %w", err)
+		}
+		if err := os.Lchown(dir, uid, gid); err != nil {
+			return "", err
+		}
+	}
+	return c.workDir, nil
+}
+
+// runWarden is the privileged half of the builder.
+func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logger) error {
+	uid, gid, err := c.account()
+	if err != nil {
+		return err
+	}
+	name, setup, err := c.daemonSetup()
+	if err != nil {
+		return err
+	}
+	work, err := c.folders(uid, gid)
+	if err != nil {
+		return err
+	}
+	lock, err := exclusive(filepath.Join(work, "warden.lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	at := net.JoinHostPort(c.address, strconv.Itoa(c.port))
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("Error: couldn't bind to address '%s'.  Is the builder already running? (%v)", at, err), "")
+	}
+	doorFile, err := l.(*net.TCPListener).File()
+	l.Close()
+	if err != nil {
+		return err
+	}
+	defer doorFile.Close()
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	sup, err := json.Marshal(superviseSetup{Work: work, FirstUID: c.firstUID, UID: uid, GID: gid, CACert: c.caCert, Hostname: host})
+	if err != nil {
+		return err
+	}
+	w := &builder.Warden{
+		Attempts: filepath.Join(work, "daemon", "attempts"),
+		Daemon:   func() *exec.Cmd { return daemonProcess(setup, uid, gid, doorFile, s) },
+		Supervise: func(dir string) *exec.Cmd {
+			cmd := self("supervise", dir)
+			cmd.Stdin, cmd.Stderr = bytes.NewReader(sup), s.Err
+			return cmd
+		},
+		Sweep: func(live []string) error { return native(work).Sweep(live) },
+		Log:   log,
+	}
+	log.Info("builder is up", "builder", name, "address", "https://"+at, "slots", c.slots, "arches", c.arches)
+	err = w.Run(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,237 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"plague"
+	"plague/internal/artifact"
+	"plague/internal/builder"
+	"plague/internal/buildroot"
+	"plague/internal/durable"
+	"plague/internal/pki"
+	"plague/internal/sandbox"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// daemonSetup is what the warden tells the daemon: all it needs, keys
+// included, over a pipe and never by arguments.
+type daemonSetup struct {
+	KeyAndCert []byte
+	CACert     string
+	ServerCert string
+	Server     string
+	Name       string
+	Software   string
+	Work       string
+	Slots      int
+	Arches     []string
+	Targets    []string
+	TLS12      bool
+}
+
+// superviseSetup is what the warden tells a supervisor.
+type superviseSetup struct {
+	Work     string
+	FirstUID int
+	UID, GID int // of builder_user
+	CACert   string
+	Hostname string
+}
+
+// maxSetup is the most that is read of either.
+const maxSetup = 1 << 20
+
+// daemonSetup also checks what the daemon will be given, while the one who
+// started the builder still looks.
+func (c *builderConfig) daemonSetup() (name string, setup []byte, err error) {
+	if _, err := pki.LoadKeyAndCert(c.keyAndCert); err != nil {
+		return "", nil, fmt.Errorf("%w: option builder_key_and_cert: %w", plague.ErrInvalid, err)
+	}
+	id, err := pki.Describe(c.keyAndCert)
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := pki.LoadPool(c.caCert); err != nil {
+		return "", nil, fmt.Errorf("%w: option ca_cert: %w", plague.ErrInvalid, err)
+	}
+	key, err := os.ReadFile(c.keyAndCert)
+	if err != nil {
+		return "", nil, err
+	}
+	setup, err = json.Marshal(daemonSetup{
+		KeyAndCert: key, CACert: c.caCert, ServerCert: c.serverCert, Server: c.server, Name: id.Name, Software: version(),
+		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: c.arches, Targets: c.targets, TLS12: c.tls12,
+	})
+	return id.Name, setup, err
+}
+
+// daemonProcess is the unprivileged half: the socket to the warden is its file
+// 3, the door its file 4.
+func daemonProcess(setup []byte, uid, gid int, door *os.File, s Streams) *exec.Cmd {
+	cmd := self("builder-daemon")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(setup), s.Out, s.Err
+	cmd.ExtraFiles = []*os.File{door}
+	cmd.Env = []string{"PATH=/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/nonexistent"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}},
+	}
+	return cmd
+}
+
+func builderDaemonCommand(s Streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "builder-daemon", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var setup daemonSetup
+			if err := readSetup(s.In, &setup); err != nil {
+				return err
+			}
+			return runDaemon(cmd.Context(), setup, slog.New(slog.NewTextHandler(s.Err, nil)))
+		},
+	}
+}
+
+func readSetup(r io.Reader, into any) error {
+	data, err := io.ReadAll(io.LimitReader(r, maxSetup))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return plague.Refuse(plague.ErrInvalid, "this command is started by `plague builder`, not by people", "")
+	}
+	return nil
+}
+
+// runDaemon is the unprivileged half of the builder.
+func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
+	warden := os.NewFile(3, "warden")
+	l, err := net.FileListener(os.NewFile(4, "door"))
+	if err != nil {
+		return fmt.Errorf("door: %w", err)
+	}
+	cert, err := tls.X509KeyPair(setup.KeyAndCert, setup.KeyAndCert)
+	if err != nil {
+		return errors.New("the key and the certificate do not fit each other") // nothing of the key in an error
+	}
+	roots, err := pki.LoadPool(setup.CACert)
+	if err != nil {
+		return err
+	}
+	peer := pki.Expect{Role: pki.RoleServer}
+	if setup.ServerCert != "" {
+		if peer.Pinned, err = pki.LoadPinned(setup.ServerCert); err != nil {
+			return err
+		}
+	}
+	work, err := durable.Open(setup.Work, 0o755)
+	if err != nil {
+		return err
+	}
+	files, err := work.Sub("srpms")
+	if err != nil {
+		return err
+	}
+	srpms, err := artifact.OpenDir(files)
+	if err != nil {
+		return err
+	}
+	client := pki.ClientConfig(&cert, roots, peer)
+	b, err := builder.New(builder.Config{
+		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Targets: setup.Targets,
+		Work: work, SRPMs: srpms, Server: httpsClient(client), ServerURL: setup.Server,
+		Launcher: builder.NewProcesses(warden), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	d := door{tls: pki.DoorConfig(cert, roots, peer), handler: b.Door(), listener: l}
+	if setup.TLS12 {
+		d.tls = pki.AllowTLS12(d.tls)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.Run(ctx) })
+	g.Go(func() error { return d.serve(ctx, log) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func superviseCommand(s Streams) *cobra.Command {
+	return &cobra.Command{
+		Use: "supervise dir", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var setup superviseSetup
+			if err := readSetup(s.In, &setup); err != nil {
+				return err
+			}
+			return runSupervisor(cmd.Context(), args[0], setup)
+		},
+	}
+}
+
+// runSupervisor takes up one attempt, says so on file 3, and leaves its
+// outcome in the attempt's folder.
+func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	control, err := builder.TakeControl(dir, setup.UID, stop)
+	if err != nil {
+		return err
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		control.Serve()
+	}()
+	ready := os.NewFile(3, "ready")
+	if _, err := io.WriteString(ready, "ready\n"); err != nil {
+		return err
+	}
+	if err := ready.Close(); err != nil {
+		return err
+	}
+	d, err := durable.Open(dir, 0o755)
+	if err != nil {
+		return err
+	}
+	err = builder.Supervise(ctx, builder.Supervision{
+		Dir: d, Backend: native(setup.Work), FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
+		CACert: setup.CACert, Hostname: setup.Hostname, News: control.News,
+	})
+	err = errors.Join(err, control.Close())
+	<-served
+	return err
+}
+
+func native(work string) *buildroot.Native {
+	return &buildroot.Native{Cache: filepath.Join(work, "cache"), Work: filepath.Join(work, "roots"), Sandbox: sandbox.Native{}}
+}
+
+// exclusive takes a lock file: two builders on one folder would undo each
+// other's work.
+func exclusive(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, plague.Refuse(plague.ErrConflict, fmt.Sprintf("another process has %s", name), "is it running already? Give this one a folder of its own")
+	}
+	return f, nil
+}

@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"plague"
+)
+
+// serverConfig is what /etc/plague/server/server.cfg says.
+type serverConfig struct {
+	file       string
+	keyAndCert string
+	caCert     string
+	uiCACert   string
+	workDir    string // server_work_dir: what any web server may serve
+	dataDir    string // private: artifacts
+	userdb     string // the farm's database: a path or a postgres:// DSN
+	targets    []plague.Target
+	builders   []builderAddress
+	address    string // to listen on
+	hostname   string // by which builders and users reach it
+	uiPort     int
+	filesPort  int
+	webPort    int
+	tls12      bool
+	lease      time.Duration
+	srpmDir    string
+}
+
+// builderAddress is one line of the option builders.
+type builderAddress struct {
+	url  string // https://host:port
+	name string // in its certificate
+}
+
+const defaultServerConfig = "/etc/plague/server/server.cfg"
+
+func serverOptions() map[string][]string {
+	return map[string][]string{
+		"Server": {
+			"server_key_and_cert", "ca_cert", "ui_ca_cert", "server_work_dir", "data_dir", "targets", "target_configs_dir",
+			"builders", "use_srpm_not_cvs", "use_cvs", "userdb", "address", "hostname", "ui_port", "files_port", "web_port", "tls12", "lease",
+			"srpm_dir",
+		},
+	}
+}
+
+// readServerConfig reads the server's configuration and checks what can be
+// checked without opening a door.
+func readServerConfig(file string) (*serverConfig, error) {
+	s, err := readSettings(file, serverOptions())
+	if err != nil {
+		return nil, err
+	}
+	c := &serverConfig{file: file}
+	if c.keyAndCert, err = s.need("server_key_and_cert", "certs/server_key_and_cert.pem", "the server's key and certificate in one file"); err != nil {
+		return nil, err
+	}
+	if c.caCert, err = s.need("ca_cert", "certs/buildsystem_ca_cert.pem", "the CA of the build system, which signs the server and the builders"); err != nil {
+		return nil, err
+	}
+	if c.uiCACert, err = s.need("ui_ca_cert", "certs/users_ca_cert.pem", "the CA that signs the packagers"); err != nil {
+		return nil, err
+	}
+	if c.workDir = s.path("server_work_dir", "/srv/plague"); c.workDir == "" {
+		return nil, s.wrong("server_work_dir", "names no folder")
+	}
+	c.dataDir = s.path("data_dir", "/var/lib/plague/server")
+	c.srpmDir = s.path("srpm_dir", "")
+	c.userdb = s.text("userdb", "/etc/plague/server/userdb")
+	if !strings.Contains(c.userdb, "://") {
+		c.userdb = s.path("userdb", c.userdb)
+	}
+	if err := c.numbers(s); err != nil {
+		return nil, err
+	}
+	for _, line := range s.set["builders"].list {
+		b, err := parseBuilder(line)
+		if err != nil {
+			return nil, s.wrong("builders", err.Error())
+		}
+		c.builders = append(c.builders, b)
+	}
+	c.targets, err = readTargets(s.path("target_configs_dir", "targets"), s.set["targets"].list)
+	return c, err
+}
+
+func (c *serverConfig) numbers(s *settings) (err error) {
+	c.address = s.text("address", "127.0.0.1")
+	c.hostname = s.text("hostname", "")
+	if c.uiPort, err = s.number("ui_port", 8887); err != nil {
+		return err
+	}
+	if c.filesPort, err = s.number("files_port", 8886); err != nil {
+		return err
+	}
+	if c.webPort, err = s.number("web_port", 8885); err != nil {
+		return err
+	}
+	if c.tls12, err = s.yes("tls12", false); err != nil {
+		return err
+	}
+	if c.lease, err = s.seconds("lease", 2*time.Minute); err != nil {
+		return err
+	}
+	srpms, err := s.yes("use_srpm_not_cvs", true)
+	if err != nil {
+		return err
+	}
+	if cvs, err := s.yes("use_cvs", !srpms); err != nil {
+		return err
+	} else if !srpms || cvs {
+		return s.wrong("use_srpm_not_cvs", "asks for builds out of an SCM, which this version does not do yet")
+	}
+	return nil
+}
+
+// parseBuilder reads `https://host:port name`; without a name it is the host.
+func parseBuilder(line string) (builderAddress, error) {
+	address, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return builderAddress{}, err
+	case u.Scheme == "http":
+		return builderAddress{}, fmt.Errorf("has %s: a builder is reached by https:// only, since whoever could listen in between could change what is built", address)
+	case u.Scheme != "https" || u.Hostname() == "" || u.Path != "" && u.Path != "/":
+		return builderAddress{}, fmt.Errorf("has %q, which is not https://host:port", address)
+	}
+	port := u.Port()
+	if port == "" {
+		port = strconv.Itoa(defaultBuilderPort)
+	}
+	if name = strings.TrimSpace(name); name == "" {
+		name = u.Hostname()
+	}
+	return builderAddress{url: "https://" + net.JoinHostPort(u.Hostname(), port), name: name}, nil
+}
+
+// listenAt takes an argument address[:port] over what the file says.
+func (c *serverConfig) listenAt(arg string) error {
+	host, port, err := splitAddress(arg)
+	if err != nil {
+		return err
+	}
+	c.address = host
+	if port != 0 {
+		c.uiPort = port
+	}
+	return nil
+}
+
+// splitAddress reads address[:port]; port 0: none given.
+func splitAddress(arg string) (string, int, error) {
+	host, text, err := net.SplitHostPort(arg)
+	if err != nil {
+		return strings.Trim(arg, "[]"), 0, nil
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil || port < 1 || port > 65535 {
+		return "", 0, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%q is not address[:port]", arg), "")
+	}
+	return host, port, nil
+}

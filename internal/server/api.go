@@ -1,0 +1,185 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"plague"
+	"plague/internal/auth"
+	"plague/internal/wire"
+	"plague/internal/xmlrpc"
+)
+
+// UserMethods are the calls of the users' door. The caller's e-mail comes from
+// the certificate (wire.Caller); nothing in a call can change it.
+func (s *Server) UserMethods() []xmlrpc.Method {
+	return append(s.legacyMethods(), []xmlrpc.Method{
+		method(wire.CallSubmit, "Asks for a build of an SRPM named by its SHA-256; answers whether it has to be uploaded first.", "struct", s.submit),
+		method(wire.CallJobs, "Lists jobs, newest first; takes a filter.", "array", s.jobs),
+		method(wire.CallJob, "Gives one job with its arch jobs.", "struct", s.job),
+		method(wire.CallKill, "Stops a job. Legal until it is published.", "string", s.kill),
+		method(wire.CallSetPaused, "Pauses the farm: jobs that wait go on waiting. Or lets it go on.", "string", s.setPaused),
+		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
+		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
+		{Name: wire.CallListBuilders, Signatures: [][]string{{"array"}}, Help: "Lists the builders.", Func: s.listBuilders},
+		{Name: wire.CallWhoAmI, Signatures: [][]string{{"struct"}}, Help: "Says who the caller is and what he may do.", Func: s.whoAmI},
+		{Name: wire.CallCounts, Signatures: [][]string{{"struct"}}, Help: "Gives the number of jobs in each state.", Func: s.counts},
+		{Name: wire.CallAPIVersion, Signatures: [][]string{{"int"}}, Help: "Gives the version of these calls.", Func: func(context.Context, []any) (any, error) { return wire.APIVersion, nil }},
+	}...)
+}
+
+// method is a call with one parameter.
+func method[In, Out any](name, help, returns string, f func(context.Context, In) (Out, error)) xmlrpc.Method {
+	takes := map[reflect.Kind]string{reflect.Struct: "struct", reflect.Bool: "boolean", reflect.Int64: "int"}[reflect.TypeFor[In]().Kind()]
+	return xmlrpc.Method{
+		Name: name, Help: help, Signatures: [][]string{{returns, takes}},
+		Func: func(ctx context.Context, params []any) (any, error) {
+			var in In
+			if err := wire.Param(params, 0, &in); err != nil {
+				return nil, err
+			}
+			out, err := f(ctx, in)
+			if err != nil {
+				return nil, err
+			}
+			return xmlrpc.Marshal(out)
+		},
+	}
+}
+
+// may gives the caller if the act is allowed to him.
+func (s *Server) may(ctx context.Context, act auth.Act, owner string) (plague.User, error) {
+	u, err := s.caller(ctx)
+	if err != nil {
+		return u, err
+	}
+	return u, auth.Check(u, act, owner)
+}
+
+func (s *Server) jobs(ctx context.Context, f wire.ListFilter) ([]wire.JobRecord, error) {
+	if _, err := s.caller(ctx); err != nil {
+		return nil, err
+	}
+	filter, err := listFilter(f)
+	if err != nil {
+		return nil, err
+	}
+	if f.Target != "" {
+		t, err := s.resolve(f.Target)
+		if err != nil {
+			return nil, err
+		}
+		filter.Target = t.String()
+	}
+	jobs, err := s.DB.Jobs(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	return s.records(ctx, jobs)
+}
+
+func (s *Server) job(ctx context.Context, uid plague.JobID) (wire.JobRecord, error) {
+	if _, err := s.caller(ctx); err != nil {
+		return wire.JobRecord{}, err
+	}
+	j, err := s.DB.Job(ctx, uid)
+	if err != nil {
+		return wire.JobRecord{}, err
+	}
+	rs, err := s.records(ctx, []plague.Job{j})
+	if err != nil {
+		return wire.JobRecord{}, err
+	}
+	return rs[0], nil
+}
+
+func (s *Server) kill(ctx context.Context, uid plague.JobID) (string, error) {
+	j, err := s.DB.Job(ctx, uid)
+	if err != nil {
+		return "", err
+	}
+	u, err := s.may(ctx, auth.Kill, j.User)
+	if err != nil {
+		return "", err
+	}
+	if err := s.DB.Kill(ctx, time.Now(), u.Email, uid); err != nil {
+		return "", err
+	}
+	s.Log.InfoContext(ctx, "job killed", "job", uid, "user", u.Email)
+	return fmt.Sprintf("Job %d (%s) killed.", uid, j.NVR()), nil
+}
+
+func (s *Server) setPaused(ctx context.Context, paused bool) (string, error) {
+	u, err := s.may(ctx, auth.Pause, "")
+	if err != nil {
+		return "", err
+	}
+	if err := s.DB.SetPaused(ctx, time.Now(), u.Email, paused); err != nil {
+		return "", err
+	}
+	if paused {
+		return "The farm is paused: jobs that wait go on waiting, what builds goes on.", nil
+	}
+	return "The farm goes on.", nil
+}
+
+func (s *Server) isPaused(ctx context.Context, _ []any) (any, error) {
+	if _, err := s.caller(ctx); err != nil {
+		return nil, err
+	}
+	paused, _, err := s.DB.Paused(ctx)
+	return paused, err
+}
+
+func (s *Server) listBuilders(ctx context.Context, _ []any) (any, error) {
+	if _, err := s.caller(ctx); err != nil {
+		return nil, err
+	}
+	known, err := s.DB.Builders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byName := map[string]plague.Builder{}
+	for _, b := range known {
+		byName[b.Name] = b
+	}
+	rs := []wire.BuilderRecord{}
+	for _, link := range s.Builders {
+		b := byName[link.Name]
+		r := wire.BuilderRecord{
+			Address: link.URL, Name: link.Name, Arches: b.Arches, Alive: b.Alive, NumSlots: b.Slots, FreeSlots: b.Free,
+			Suspended: b.Suspended, Targets: b.Targets, Seen: unix(b.SeenAt),
+		}
+		rs = append(rs, r)
+	}
+	return xmlrpc.Marshal(rs)
+}
+
+func (s *Server) whoAmI(ctx context.Context, _ []any) (any, error) {
+	u, err := s.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := wire.WhoAmI{Email: u.Email}
+	for _, c := range u.Capabilities {
+		w.Capabilities = append(w.Capabilities, string(c))
+	}
+	return xmlrpc.Marshal(w)
+}
+
+func (s *Server) counts(ctx context.Context, _ []any) (any, error) {
+	if _, err := s.caller(ctx); err != nil {
+		return nil, err
+	}
+	counts, err := s.DB.Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]any{}
+	for _, state := range plague.JobStates() {
+		named[string(state)] = int(counts[state])
+	}
+	return named, nil
+}

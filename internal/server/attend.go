@@ -1,0 +1,373 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"plague"
+	"plague/internal/sched"
+	"plague/internal/store"
+	"plague/internal/wire"
+)
+
+// attendant is what the leader knows of one builder in this term. Only the
+// loop that attends to the builder touches it.
+type attendant struct {
+	s    *Server
+	term store.Term
+	link Link
+
+	sequence int64
+	namedIn  map[plague.AttemptID]int64 // sequence of the orders that first named an attempt
+	report   *plague.Report             // newest; nil: none in this term
+	heard    time.Time                  // when it came, or when waiting for it began
+	refusing time.Time                  // since when it refuses connections; zero: it does not
+	gone     map[string]bool            // instances that another has taken the place of
+	trouble  string                     // why it does not answer; empty: it does
+	resting  time.Time                  // it refused something: nothing new before this time
+	double   string                     // why it is suspended for good: two daemons under one name
+	shown    plague.Builder             // as last written to the store
+	tails    tails
+}
+
+// attend keeps a builder in step until the term ends: orders out, reports in,
+// whichever side has news. A call that waits on the builder for news is left
+// behind, not cut off, when newer orders go out: the builder answers it then.
+func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
+	w := s.DB.Subscribe(store.TopicOrders)
+	defer w.Close()
+	a := &attendant{
+		s: s, term: term, link: link, heard: time.Now(),
+		namedIn: map[plague.AttemptID]int64{}, gone: map[string]bool{},
+		tails: tails{s: s, link: link, running: map[plague.AttemptID]context.CancelFunc{}},
+	}
+	defer a.tails.stop()
+	answers := make(chan answer)
+	flying := 0
+	defer func() {
+		for ; flying > 0; flying-- {
+			<-answers
+		}
+	}()
+	calls, cut := context.WithCancel(ctx)
+	defer cut() // before the wait above: parked calls end first
+	for sent := ""; ; {
+		o, err := a.orders(ctx)
+		if err := s.over(ctx, "giving orders to "+link.Name, err); err != nil {
+			return err
+		}
+		if wants := gist(o); err == nil && (flying == 0 || flying == 1 && wants != sent) {
+			sent = wants
+			flying++
+			go func() { answers <- a.call(calls, o) }()
+		}
+		ans, err := a.next(ctx, answers, w.C, flying)
+		if err != nil {
+			return err
+		}
+		if ans != nil {
+			flying--
+			if err := s.over(ctx, "taking the report of "+link.Name, a.take(ctx, *ans)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// gist is what two orders must differ in to be worth a second call.
+func gist(o plague.Orders) string {
+	var b strings.Builder
+	for _, at := range o.Attempts {
+		fmt.Fprintln(&b, at.AttemptID, at.Verb)
+	}
+	return b.String()
+}
+
+// answer is the outcome of one sync.
+type answer struct {
+	report plague.Report
+	err    error
+}
+
+func (a *attendant) call(ctx context.Context, o plague.Orders) answer {
+	ctx, cancel := context.WithTimeout(ctx, o.Wait+a.s.Options.Lease/4)
+	defer cancel()
+	r, err := a.link.RPC.Sync(ctx, o)
+	return answer{report: r, err: err}
+}
+
+// retryPause is how long a builder that cannot be reached is left alone
+// before the next try.
+const retryPause = time.Second
+
+// next waits for an answer or for a reason to give new orders. With two calls
+// under way only an answer counts.
+func (a *attendant) next(ctx context.Context, answers <-chan answer, wake <-chan struct{}, flying int) (*answer, error) {
+	poke := a.s.pokes[a.link.Name]
+	if flying == 2 {
+		wake, poke = nil, nil
+	}
+	tick := time.NewTimer(a.s.Options.Tick)
+	defer tick.Stop()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-wake:
+	case <-poke:
+	case <-tick.C:
+	case ans := <-answers:
+		if ans.err != nil {
+			wait(ctx, poke, retryPause)
+		}
+		return &ans, ctx.Err()
+	}
+	return nil, nil
+}
+
+// orders makes the next orders. The newest report was taken in before, so what
+// it names and the store does not is no longer wanted.
+func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
+	held, err := a.s.DB.Held(ctx, a.link.Name)
+	if err != nil {
+		return plague.Orders{}, err
+	}
+	a.sequence++
+	o := plague.Orders{Farm: a.s.farm, Term: int64(a.term), Sequence: a.sequence, Wait: wire.MaxWait}
+	var reported []plague.AttemptReport
+	var arches []string
+	if a.report != nil {
+		o.Instance, o.Seen = a.report.Instance, a.report.Version
+		reported, arches = a.report.Attempts, a.report.Arches
+	}
+	o.Attempts = orders(held, reported, func(h store.HeldRow) *plague.Work { return a.s.work(h, arches) })
+	a.tails.keep(ctx, held)
+	a.s.setCapacity(a.room()) // a rest may be over
+	for _, h := range held {
+		id := attemptOf(h)
+		if _, known := a.namedIn[id]; !known {
+			a.namedIn[id] = a.sequence
+		}
+	}
+	return o, nil
+}
+
+// take takes in one answer.
+func (a *attendant) take(ctx context.Context, ans answer) error {
+	now := time.Now()
+	if ans.err != nil {
+		return a.silence(ctx, now, ans.err)
+	}
+	if why := a.foreign(ans.report); why != "" {
+		return a.silence(ctx, now, errors.New(why))
+	}
+	if old := a.report; old != nil && old.Instance == ans.report.Instance && ans.report.Version < old.Version {
+		return nil // an older answer that was overtaken
+	}
+	a.heard, a.refusing, a.trouble = now, time.Time{}, ""
+	a.instance(ans.report)
+	a.report = &ans.report
+	if err := a.apply(ctx, now); err != nil {
+		a.heard = time.Now() // the store was away: silence counts only while we can write
+		return err
+	}
+	return a.show(ctx, now)
+}
+
+// foreign says why a report is not from the builder we know; empty: it is.
+func (a *attendant) foreign(r plague.Report) string {
+	switch {
+	case r.Builder != a.link.Name:
+		return fmt.Sprintf("it calls itself %q, not %q", r.Builder, a.link.Name)
+	case r.Farm != a.s.farm:
+		return fmt.Sprintf("it obeys another farm (%s); `plague builder rebind` on it accepts this one", r.Farm)
+	case r.Term > int64(a.term):
+		return fmt.Sprintf("it has orders of a newer leader (term %d)", r.Term)
+	}
+	return ""
+}
+
+// instance notices two live daemons under one name: an instance that another
+// has replaced speaks again.
+func (a *attendant) instance(r plague.Report) {
+	if a.report != nil && a.report.Instance != r.Instance {
+		a.gone[a.report.Instance] = true
+	}
+	if a.gone[r.Instance] {
+		a.double = fmt.Sprintf("two daemons answer under the name %s; stop one of them, then restart the other", a.link.Name)
+	}
+}
+
+// apply judges what the builder holds by its newest report and commits each
+// verdict. What somebody else changed in the meantime stays as it is.
+func (a *attendant) apply(ctx context.Context, now time.Time) error {
+	held, err := a.s.DB.Held(ctx, a.link.Name)
+	if err != nil {
+		return err
+	}
+	for _, v := range judge(held, *a.report, a.namedIn) {
+		if err := a.commit(ctx, now, v); err != nil && !errors.Is(err, plague.ErrConflict) {
+			return err
+		}
+	}
+	for _, h := range held {
+		if overdue(h, now, a.s.Options.Attempt+overdueGrace) {
+			v := verdict{id: attemptOf(h), state: plague.ArchQueued, back: plague.FailureInfrastructure,
+				why: fmt.Sprintf("builder %s did not end it within %s", a.link.Name, a.s.Options.Attempt)}
+			if err := a.commit(ctx, now, v); err != nil && !errors.Is(err, plague.ErrConflict) {
+				return err
+			}
+		}
+	}
+	a.prune(held)
+	return nil
+}
+
+// overdueGrace is how much longer than the attempt's own time-out the server
+// waits for the builder to act on it.
+const overdueGrace = 10 * time.Minute
+
+func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error {
+	db, name := a.s.DB, a.link.Name
+	switch v.state {
+	case plague.ArchRunning:
+		return db.Running(ctx, a.term, now, v.id, name, v.phase)
+	case plague.ArchDownloading:
+		return db.Ended(ctx, a.term, now, v.id, name, v.end, v.files)
+	}
+	if v.back == store.Refused {
+		a.resting = now.Add(refusedRest)
+	}
+	_, err := db.Back(ctx, a.term, now, v.id, name, v.back, v.why, a.s.budget(v.back))
+	return err
+}
+
+// refusedRest is how long a builder that refused an attempt gets no other: its
+// report and its deeds differ, and only time can tell why.
+const refusedRest = 2 * time.Second
+
+// budget is how many attempts of a run one kind of trouble may cost.
+func (s *Server) budget(kind plague.FailureKind) int {
+	if kind == plague.FailureLost {
+		return s.Options.LostBudget
+	}
+	return s.Options.InfraBudget
+}
+
+// prune forgets the sequences of attempts that are over.
+func (a *attendant) prune(held []store.HeldRow) {
+	now := map[plague.AttemptID]int64{}
+	for _, h := range held {
+		id := attemptOf(h)
+		if seq, ok := a.namedIn[id]; ok {
+			now[id] = seq
+		}
+	}
+	a.namedIn = now
+}
+
+// silence takes a builder's arch jobs away when its lease has run out, or soon
+// when its machine says that nobody listens there.
+func (a *attendant) silence(ctx context.Context, now time.Time, cause error) error {
+	if !errors.Is(cause, syscall.ECONNREFUSED) {
+		a.refusing = time.Time{}
+	} else if a.refusing.IsZero() {
+		a.refusing = now
+	}
+	why := ""
+	switch {
+	case now.Sub(a.heard) >= a.s.Options.Lease:
+		why = fmt.Sprintf("builder %s has been silent for %s: %v", a.link.Name, now.Sub(a.heard).Round(time.Second), cause)
+	case !a.refusing.IsZero() && now.Sub(a.refusing) >= a.s.Options.Refused:
+		why = fmt.Sprintf("builder %s has refused connections for %s", a.link.Name, now.Sub(a.refusing).Round(time.Second))
+	default:
+		return a.hide(ctx, now, cause)
+	}
+	held, err := a.s.DB.Held(ctx, a.link.Name)
+	if err != nil {
+		a.heard = now
+		return err
+	}
+	for _, h := range held {
+		v := verdict{id: attemptOf(h), state: plague.ArchQueued, back: plague.FailureLost, why: why}
+		if err := a.commit(ctx, now, v); err != nil && !errors.Is(err, plague.ErrConflict) {
+			a.heard = now
+			return err
+		}
+	}
+	return a.hide(ctx, now, cause)
+}
+
+// hide takes the builder out of the plan as soon as it does not answer; its
+// arch jobs stay its own until the lease runs out.
+func (a *attendant) hide(ctx context.Context, now time.Time, cause error) error {
+	a.trouble = "it does not answer: " + cause.Error()
+	return a.show(ctx, now)
+}
+
+func (a *attendant) room() capacity {
+	c := capacity{Capacity: sched.Capacity{Name: a.link.Name}}
+	if a.report == nil {
+		return c
+	}
+	c.Arches, c.Targets, c.Slots = a.report.Arches, a.report.Targets, a.report.Slots
+	c.takes = a.report.Suspended == "" && a.double == "" && a.trouble == "" && time.Now().After(a.resting)
+	for _, r := range a.report.Attempts {
+		if _, ours := a.namedIn[r.AttemptID]; !ours && !r.Phase.Ended() && r.Refused == "" {
+			c.stray++
+		}
+	}
+	return c
+}
+
+// show tells the planner and the store how the builder is.
+func (a *attendant) show(ctx context.Context, now time.Time) error {
+	b := plague.Builder{Name: a.link.Name, Address: a.link.URL, Suspended: a.trouble}
+	if r := a.report; r != nil {
+		b.Alive = now.Sub(a.heard) < a.s.Options.Lease && a.refusing.IsZero()
+		b.Instance, b.Arches, b.Targets, b.Slots = r.Instance, r.Arches, r.Targets, r.Slots
+		b.Suspended = cmp.Or(a.trouble, a.double, r.Suspended)
+		b.SeenAt = a.heard
+		b.Free = max(0, r.Slots-running(r.Attempts))
+	}
+	a.s.setCapacity(a.room())
+	if same(b, a.shown) {
+		return nil
+	}
+	if err := a.s.DB.PutBuilder(ctx, a.term, b); err != nil {
+		return err
+	}
+	a.shown = b
+	return nil
+}
+
+// seenAge is how stale the time of a builder's last answer may be in the
+// store: writing it with each answer would cost a commit each.
+const seenAge = 30 * time.Second
+
+func same(a, b plague.Builder) bool {
+	if a.SeenAt.Sub(b.SeenAt) > seenAge {
+		return false
+	}
+	a.SeenAt, b.SeenAt = time.Time{}, time.Time{}
+	return fmt.Sprint(a) == fmt.Sprint(b)
+}
+
+func running(as []plague.AttemptReport) int {
+	n := 0
+	for _, a := range as {
+		if !a.Phase.Ended() && a.Refused == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// attemptOf names the current attempt of an arch job.
+func attemptOf(h store.HeldRow) plague.AttemptID {
+	return plague.AttemptID{ArchJob: h.ID, Number: h.Attempt, Token: h.Token}
+}

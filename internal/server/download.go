@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"plague"
+	"plague/internal/artifact"
+	"plague/internal/rpm"
+	"plague/internal/store"
+	"plague/internal/wire"
+)
+
+const (
+	downloaders   = 4                // attempts whose files one server fetches at a time
+	downloadLease = 10 * time.Minute // a claim's life; a transfer that takes longer goes on with the next claim
+	downloadIdle  = 30 * time.Second // a transfer in which nothing comes for so long is given up
+	maxFiles      = 10_000           // files of one attempt
+)
+
+// errResult is a result that is not what the job asked for. Another transfer
+// would not change it.
+var errResult = errors.New("the result is not what was asked for")
+
+// downloads fetches the files of ended attempts, one after the other. Any
+// server may, whether it leads or not: the claim is a lease in the store.
+func (s *Server) downloads(ctx context.Context) error {
+	w := s.DB.Subscribe(store.TopicChores)
+	defer w.Close()
+	for {
+		d, err := s.DB.ClaimDownload(ctx, time.Now(), s.Name, downloadLease)
+		if err := s.over(ctx, "claiming a download", err); err != nil {
+			return err
+		}
+		if err == nil && d != nil {
+			if err := s.over(ctx, "downloading results", s.download(ctx, d)); err != nil {
+				return err
+			}
+			continue
+		}
+		if !wait(ctx, w.C, s.Options.Tick) {
+			return ctx.Err()
+		}
+	}
+}
+
+// download fetches and checks one attempt's files and ends the arch job.
+func (s *Server) download(ctx context.Context, d *store.Download) error {
+	got, cancel := context.WithTimeout(ctx, downloadLease-time.Minute)
+	files, err := s.fetch(got, d)
+	cancel()
+	now := time.Now()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
+		if err := s.lay(d, files); err != nil {
+			return s.later(ctx, d, now, err)
+		}
+		return s.DB.Accept(ctx, now, d, s.Name, files)
+	case errors.Is(err, errResult):
+		return s.DB.FailDownload(ctx, now, d, s.Name, plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseDone, Message: err.Error()})
+	}
+	return s.later(ctx, d, now, err)
+}
+
+// later tries again with growing pauses, and gives up when the tries are used
+// up: then the builder cannot give what it announced, and the arch job is
+// built again.
+func (s *Server) later(ctx context.Context, d *store.Download, now time.Time, cause error) error {
+	s.Log.WarnContext(ctx, "results not downloaded", "job", d.Job.UID, "arch_job", d.ArchJob, "attempt", d.Number,
+		"builder", d.Builder, "tries", d.Tries+1, "error", cause)
+	if d.Tries+1 < s.Options.DownloadTries {
+		return s.DB.DownloadLater(ctx, now, d, s.Name, now.Add(time.Second<<d.Tries), cause.Error())
+	}
+	return s.DB.FailDownload(ctx, now, d, s.Name, plague.Failure{
+		Kind: plague.FailureInfrastructure, Phase: plague.PhaseDone,
+		Message: fmt.Sprintf("the results on builder %s could not be downloaded in %d tries: %v", d.Builder, d.Tries+1, cause),
+	})
+}
+
+// fetch brings all announced files into the artifact store and reads what the
+// RPMs among them are. What failed needs only its logs.
+func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile, error) {
+	link := s.link(d.Builder)
+	if link == nil {
+		return nil, fmt.Errorf("%w: builder %s is not in the configuration any more", plague.ErrNotFound, d.Builder)
+	}
+	if err := s.announced(d); err != nil {
+		return nil, err
+	}
+	var files []store.JobFile
+	for _, a := range d.Files {
+		if d.Failure != nil && !isLog(a.Name) {
+			continue
+		}
+		err := wire.Fetch(ctx, link.HTTP, link.URL+wire.AttemptPath(d.AttemptID, a.Name), s.Artifacts, a, downloadIdle)
+		if err != nil {
+			return nil, err
+		}
+		f := store.JobFile{Arch: d.Arch, Run: d.Job.Run, Attempt: d.Number, Artifact: a}
+		if !isLog(a.Name) {
+			if f.RPM, err = s.identify(d, a); err != nil {
+				return nil, err
+			}
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (s *Server) link(builder string) *Link {
+	for i := range s.Builders {
+		if s.Builders[i].Name == builder {
+			return &s.Builders[i]
+		}
+	}
+	return nil
+}
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// announced checks the list before anything is fetched: names become paths,
+// and sizes fill the disk.
+func (s *Server) announced(d *store.Download) error {
+	if len(d.Files) > maxFiles {
+		return fmt.Errorf("%w: %d files", errResult, len(d.Files))
+	}
+	rpms := 0
+	seen := map[string]bool{}
+	for _, a := range d.Files {
+		switch {
+		case a.Name != path.Base(a.Name) || strings.HasPrefix(a.Name, ".") || strings.ContainsAny(a.Name, "/\\\x00\n"):
+			return fmt.Errorf("%w: illegal file name %q", errResult, a.Name)
+		case seen[a.Name]:
+			return fmt.Errorf("%w: %q is there twice", errResult, a.Name)
+		case !isLog(a.Name) && !strings.HasSuffix(a.Name, ".rpm"):
+			return fmt.Errorf("%w: %q is neither an RPM nor a log", errResult, a.Name)
+		case a.Size < 0 || a.Size > s.Options.MaxFile:
+			return fmt.Errorf("%w: %s has %d bytes, the limit is %d", errResult, a.Name, a.Size, s.Options.MaxFile)
+		}
+		if _, err := artifact.ParseDigest(a.Digest); err != nil {
+			return fmt.Errorf("%w: %s: %w", errResult, a.Name, err)
+		}
+		seen[a.Name] = true
+		if !isLog(a.Name) && !strings.HasSuffix(a.Name, ".src.rpm") {
+			rpms++
+		}
+	}
+	if d.Failure == nil && rpms == 0 {
+		return fmt.Errorf("%w: no RPM among %d files", errResult, len(d.Files))
+	}
+	return nil
+}
+
+// identify checks one RPM against the job and gives its identity.
+func (s *Server) identify(d *store.Download, a plague.Artifact) (*store.RPM, error) {
+	digest, err := artifact.ParseDigest(a.Digest)
+	if err != nil {
+		return nil, err
+	}
+	f, _, err := s.Artifacts.Open(digest)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h, err := rpm.Verify(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", errResult, a.Name, err)
+	}
+	if err := belongs(d, a.Name, h); err != nil {
+		return nil, fmt.Errorf("%w: %w", errResult, err)
+	}
+	n := h.NEVRA()
+	return &store.RPM{Name: n.Name, Epoch: n.Epoch, Version: n.Version, Release: n.Release, Arch: n.Arch, Source: h.IsSource()}, nil
+}
+
+// belongs says whether an RPM is one that the job could have made: its own
+// name, the arch asked for, and the job's source package. The release may
+// differ in its dist suffix, which the target's macros give and not the SRPM.
+func belongs(d *store.Download, name string, h *rpm.Header) error {
+	n := h.NEVRA()
+	source := h.SourceRPM()
+	if h.IsSource() {
+		source = n.NVR() + ".src.rpm"
+	}
+	if want := n.NVR() + "." + n.Arch + ".rpm"; !h.IsSource() && name != want {
+		return fmt.Errorf("%s holds %s", name, want)
+	}
+	if h.IsSource() && name != source {
+		return fmt.Errorf("%s holds %s", name, source)
+	}
+	if !h.IsSource() && n.Arch != d.Arch && n.Arch != rpm.Noarch {
+		return fmt.Errorf("%s is for %s, not %s", name, n.Arch, d.Arch)
+	}
+	want := d.Job.Package + "-" + d.Job.Version + "-"
+	release, ok := strings.CutPrefix(strings.TrimSuffix(source, ".src.rpm"), want)
+	if !ok || !rpm.SameRelease(d.Job.Release, release) {
+		return fmt.Errorf("%s was built from %s, not from %s%s.src.rpm", name, source, want, d.Job.Release)
+	}
+	return nil
+}

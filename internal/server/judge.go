@@ -1,0 +1,73 @@
+package server
+
+import (
+	"plague"
+	"plague/internal/store"
+)
+
+// verdict is what the server does about one attempt after a report.
+type verdict struct {
+	id    plague.AttemptID
+	state plague.ArchState   // running, downloading or queued
+	phase plague.Phase       // with running
+	back  plague.FailureKind // with queued
+	why   string             // with queued
+	end   *plague.Failure    // with downloading: nil when it ended well
+	files []plague.Artifact  // with downloading
+}
+
+// judge compares what a builder should hold with what it reports. namedIn says
+// with which sequence of this term's orders an attempt was first named: a
+// report that does not know orders yet proves nothing about what they name.
+func judge(held []store.HeldRow, r plague.Report, namedIn map[plague.AttemptID]int64) []verdict {
+	reported := map[plague.AttemptID]plague.AttemptReport{}
+	for _, a := range r.Attempts {
+		reported[a.AttemptID] = a
+	}
+	var vs []verdict
+	for _, h := range held {
+		if h.State == plague.ArchDownloading {
+			continue // it has ended; a download chore holds it
+		}
+		id := attemptOf(h)
+		a, there := reported[id]
+		if !there {
+			if seq, ok := namedIn[id]; ok && r.Sequence >= seq {
+				vs = append(vs, verdict{id: id, state: plague.ArchQueued, back: plague.FailureLost, why: "builder " + r.Builder + " no longer has it"})
+			}
+			continue
+		}
+		if v, ok := judgeOne(h, a, r.Builder); ok {
+			vs = append(vs, v)
+		}
+	}
+	return vs
+}
+
+func judgeOne(h store.HeldRow, a plague.AttemptReport, builder string) (verdict, bool) {
+	v := verdict{id: a.AttemptID}
+	switch {
+	case a.Refused != "":
+		v.state, v.back, v.why = plague.ArchQueued, store.Refused, "builder "+builder+" refused it: "+a.Refused
+	case a.Phase == plague.PhaseDone:
+		v.state, v.files = plague.ArchDownloading, a.Artifacts
+	case a.Phase == plague.PhaseKilled:
+		// Nobody here asked for it, or the store would not hold it any more.
+		v.state, v.back, v.why = plague.ArchQueued, plague.FailureLost, "it was stopped on builder "+builder
+	case a.Phase == plague.PhaseFailed:
+		f := a.Failure
+		if f == nil {
+			f = &plague.Failure{Kind: plague.FailureInfrastructure, Message: "builder " + builder + " does not say why"}
+		}
+		if f.Kind != plague.FailurePackage {
+			v.state, v.back, v.why = plague.ArchQueued, f.Kind, f.Message
+			break
+		}
+		v.state, v.end, v.files = plague.ArchDownloading, f, a.Artifacts
+	case h.State == plague.ArchAssigned || h.Phase != a.Phase:
+		v.state, v.phase = plague.ArchRunning, a.Phase
+	default:
+		return v, false
+	}
+	return v, true
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"plague"
+	"plague/internal/store"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// errLeadLost ends everything a leader does; the server goes on as a follower.
+var errLeadLost = errors.New("the lead was lost")
+
+// leadership leads whenever it can, for as long as it can.
+func (s *Server) leadership(ctx context.Context) error {
+	for ctx.Err() == nil {
+		term, err := s.DB.Acquire(ctx, s.Name, s.Options.LeaderLife)
+		if err != nil {
+			if !errors.Is(err, store.ErrNotLeader) {
+				s.Log.WarnContext(ctx, "cannot ask for the lead", "error", err)
+			}
+			wait(ctx, nil, s.Options.LeaderLife/5)
+			continue
+		}
+		s.Log.InfoContext(ctx, "leading", "term", term)
+		err = s.lead(ctx, term)
+		if ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "no longer leading", "term", term, "error", err)
+		}
+		s.resign(ctx, term)
+	}
+	return nil
+}
+
+// resign lets another server take over at once. That it may fail is why terms
+// and their life exist.
+func (s *Server) resign(ctx context.Context, term store.Term) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := s.DB.Resign(ctx, term, s.Name); err != nil && !errors.Is(err, store.ErrNotLeader) {
+		s.Log.WarnContext(ctx, "cannot resign the lead", "error", err)
+	}
+}
+
+// lead runs the leader's loops under one term until one of them finds that the
+// term is over.
+func (s *Server) lead(ctx context.Context, term store.Term) error {
+	if err := s.pointAll(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.renewal(ctx, term) })
+	g.Go(func() error { return s.stages(ctx, term) })
+	g.Go(func() error { return s.planning(ctx, term) })
+	g.Go(func() error { return s.publishing(ctx, term) })
+	for _, b := range s.Builders {
+		g.Go(func() error { return s.attend(ctx, term, b) })
+	}
+	return g.Wait()
+}
+
+// renewal keeps the lead. A leader that cannot renew stops itself at two
+// thirds of its life, before another can begin.
+func (s *Server) renewal(ctx context.Context, term store.Term) error {
+	life := s.Options.LeaderLife
+	renewed := time.Now()
+	for wait(ctx, nil, life/5) {
+		began := time.Now()
+		call, cancel := context.WithTimeout(ctx, life/5)
+		err := s.DB.Renew(call, term, s.Name, life)
+		cancel()
+		switch {
+		case err == nil:
+			renewed = began
+		case errors.Is(err, store.ErrNotLeader):
+			return fmt.Errorf("%w: %w", errLeadLost, err)
+		case s.DB.Postgres() && time.Since(renewed) > life*2/3:
+			return fmt.Errorf("%w: not renewed for %s: %w", errLeadLost, time.Since(renewed), err)
+		}
+	}
+	return ctx.Err()
+}
+
+// over says whether an error of a leader's loop ends its term. Others are
+// logged once and tried again with the next tick: a database that is away for
+// a minute ends nothing.
+func (s *Server) over(ctx context.Context, what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, store.ErrNotLeader):
+		return fmt.Errorf("%w: %w", errLeadLost, err)
+	case errors.Is(err, plague.ErrConflict):
+		return nil // somebody else was there first: nothing to do
+	}
+	s.Log.WarnContext(ctx, "will try again", "doing", what, "error", err)
+	return nil
+}

@@ -1,0 +1,195 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"plague"
+	"plague/internal/auth"
+	"plague/internal/store"
+	"plague/internal/wire"
+	"plague/internal/xmlrpc"
+)
+
+// legacyMethods are the calls of 2005. They answer (code, message, …), code -1
+// for a refusal, and faults only for what is no refusal of ours.
+func (s *Server) legacyMethods() []xmlrpc.Method {
+	enqueue := "Asks for a build: email, package, source, target[, buildreq]; answers (code, message, uid). " +
+		"The source is the absolute path of an SRPM that the server can read."
+	strings5 := [][]string{{"array", "string", "string", "string", "string"}, {"array", "string", "string", "string", "string", "array"}}
+	return []xmlrpc.Method{
+		{Name: wire.CallEnqueue, Signatures: strings5, Help: enqueue, Func: s.enqueuePath},
+		{Name: wire.CallEnqueueSRPM, Signatures: strings5, Help: enqueue, Func: s.enqueuePath},
+		{Name: wire.CallListJobs, Signatures: [][]string{{"array", "struct"}}, Help: "Lists jobs; answers (code, message, jobs).", Func: s.listJobs},
+		{Name: wire.CallDetailJob, Signatures: [][]string{{"array", "int"}}, Help: "Gives one job; answers (code, message, job).", Func: s.detailJob},
+		{Name: wire.CallKillJob, Signatures: [][]string{{"array", "int"}, {"array", "string", "int"}}, Help: "Kills a job: [email,] uid; answers (code, message).", Func: s.killJob},
+		{Name: wire.CallPause, Signatures: [][]string{{"array", "boolean"}}, Help: "Pauses the farm, or lets it go on; answers (code, message).", Func: s.pause},
+	}
+}
+
+// sameCaller refuses an e-mail argument that is not the certificate's.
+func sameCaller(ctx context.Context, email string) error {
+	if cert := wire.Caller(ctx); email != cert {
+		return plague.Refuse(plague.ErrDenied, fmt.Sprintf("the call says it is %s, the certificate says %s", email, cert),
+			"set the e-mail in ~/.plague-client.cfg to the certificate's")
+	}
+	return nil
+}
+
+func (s *Server) enqueuePath(ctx context.Context, params []any) (any, error) {
+	var email, pkg, source, target string
+	for i, into := range []*string{&email, &pkg, &source, &target} {
+		if err := wire.Param(params, i, into); err != nil {
+			return nil, err
+		}
+	}
+	uid, msg, err := s.enqueueFile(ctx, email, pkg, source, target)
+	if err != nil {
+		return wire.Legacy("", fmt.Errorf("Error setting up build for %s on %s: %w", pkg, target, err), -1), nil
+	}
+	return wire.Legacy(msg, nil, int(uid)), nil
+}
+
+// enqueueFile submits an SRPM that lies on the server, as in 2005. Only
+// regular files below the configured folder are read: the path is a user's.
+func (s *Server) enqueueFile(ctx context.Context, email, pkg, source, target string) (plague.JobID, string, error) {
+	if err := sameCaller(ctx, email); err != nil {
+		return 0, "", err
+	}
+	u, err := s.may(ctx, auth.Build, "")
+	if err != nil {
+		return 0, "", err
+	}
+	if !strings.HasSuffix(source, ".src.rpm") && !strings.Contains(source, "/") {
+		return 0, "", plague.Refuse(plague.ErrInvalid, "This build server is set up for building SRPMS only.  ", "give the path of a .src.rpm")
+	}
+	if len(source) > 255 {
+		return 0, "", plague.Refuse(plague.ErrInvalid, "Pathname to SRPM is limited to 255 characters.", "")
+	}
+	digest, size, err := s.take(ctx, source)
+	if err != nil {
+		return 0, "", err
+	}
+	if err := s.DB.AddUpload(ctx, time.Now(), u.Email, digest, size); err != nil {
+		return 0, "", err
+	}
+	out, err := s.submit(ctx, wire.Submission{Package: pkg, Source: source, SRPM: digest, Size: size, Target: target})
+	return out.UID, out.Message, err
+}
+
+// take reads an SRPM from the server's own disk into the artifact store.
+func (s *Server) take(ctx context.Context, source string) (string, int64, error) {
+	missing := plague.Refuse(plague.ErrInvalid, "SRPM does not exist or is not accessible, remember to use absolute paths.", "")
+	if !filepath.IsAbs(source) || s.Options.SRPMs == "" {
+		return "", 0, missing
+	}
+	rel, err := filepath.Rel(s.Options.SRPMs, filepath.Clean(source))
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", 0, plague.Refuse(plague.ErrDenied, fmt.Sprintf("the server takes SRPMs below %s only, not %s", s.Options.SRPMs, source), "copy it there, or let plague-client upload it")
+	}
+	root, err := os.OpenRoot(s.Options.SRPMs)
+	if err != nil {
+		return "", 0, missing
+	}
+	defer root.Close()
+	if info, err := root.Stat(rel); err != nil || !info.Mode().IsRegular() || info.Size() > s.Options.MaxSRPM {
+		return "", 0, missing
+	}
+	f, err := root.Open(rel)
+	if err != nil {
+		return "", 0, missing
+	}
+	defer f.Close()
+	digest, size, err := s.Artifacts.Add(ctx, f, s.Options.MaxSRPM)
+	return digest.String(), size, err
+}
+
+func (s *Server) listJobs(ctx context.Context, params []any) (any, error) {
+	var f wire.ListFilter
+	if len(params) > 0 {
+		if err := wire.Param(params, 0, &f); err != nil {
+			return nil, err
+		}
+	}
+	jobs, err := s.jobs(ctx, f)
+	if err != nil {
+		return wire.Legacy("", err, []any{}), nil
+	}
+	plain, err := xmlrpc.Marshal(jobs)
+	return wire.Legacy("Success.", nil, plain), err
+}
+
+func (s *Server) detailJob(ctx context.Context, params []any) (any, error) {
+	var uid plague.JobID
+	if err := wire.Param(params, 0, &uid); err != nil {
+		return nil, err
+	}
+	j, err := s.job(ctx, uid)
+	if err != nil {
+		return wire.Legacy("", fmt.Errorf("Error: Invalid job UID. %w", err), map[string]any{}), nil
+	}
+	plain, err := xmlrpc.Marshal(j)
+	return wire.Legacy("Success.", nil, plain), err
+}
+
+func (s *Server) killJob(ctx context.Context, params []any) (any, error) {
+	if len(params) == 2 {
+		var email string
+		if err := wire.Param(params, 0, &email); err != nil {
+			return nil, err
+		}
+		if err := sameCaller(ctx, email); err != nil {
+			return wire.Legacy("", err), nil
+		}
+		params = params[1:]
+	}
+	var uid plague.JobID
+	if err := wire.Param(params, 0, &uid); err != nil {
+		return nil, err
+	}
+	msg, err := s.kill(ctx, uid)
+	return wire.Legacy(msg, err), nil
+}
+
+func (s *Server) pause(ctx context.Context, params []any) (any, error) {
+	var paused bool
+	if err := wire.Param(params, 0, &paused); err != nil {
+		return nil, err
+	}
+	msg, err := s.setPaused(ctx, paused)
+	return wire.Legacy(msg, err), nil
+}
+
+// listFilter turns a filter of the protocol into one of the store.
+func listFilter(f wire.ListFilter) (store.Filter, error) {
+	out := store.Filter{User: f.Username, Package: f.Package, Before: f.Before, After: f.After, Limit: f.Maxrows}
+	if out.Limit <= 0 {
+		out.Limit = 50
+	}
+	out.Limit = min(out.Limit, 1000)
+	var words []string
+	for _, state := range plague.JobStates() {
+		words = append(words, string(state))
+	}
+	for _, word := range f.Status {
+		if !slices.Contains(words, word) {
+			return out, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("there is no state %q", word), "the states are "+strings.Join(words, ", "))
+		}
+		out.States = append(out.States, plague.JobState(word))
+	}
+	for _, order := range f.Orderby {
+		switch strings.ToLower(order) {
+		case "uid", "uid asc", "starttime", "endtime":
+			out.Oldest = true
+		case "uid desc", "starttime desc", "endtime desc", "status":
+		default:
+			return out, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("jobs cannot be ordered by %q", order), "uid and uid desc are the orders")
+		}
+	}
+	return out, nil
+}

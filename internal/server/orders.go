@@ -1,0 +1,93 @@
+package server
+
+import (
+	"time"
+
+	"plague"
+	"plague/internal/rpm"
+	"plague/internal/store"
+)
+
+// orders says what a builder should have: everything the store says it holds
+// is to be run, everything else it reports is to be stopped, and forgotten
+// once it has ended. Pure: the caller has read held after the report came.
+func orders(held []store.HeldRow, reported []plague.AttemptReport, work func(store.HeldRow) *plague.Work) []plague.Order {
+	var all []plague.Order
+	named := map[plague.AttemptID]bool{}
+	for _, h := range held {
+		id := attemptOf(h)
+		named[id] = true
+		all = append(all, plague.Order{AttemptID: id, Verb: plague.VerbRun, Work: work(h)})
+	}
+	for _, r := range reported {
+		if named[r.AttemptID] {
+			continue
+		}
+		verb := plague.VerbStop
+		if r.Phase.Ended() || r.Refused != "" {
+			verb = plague.VerbForget
+		}
+		all = append(all, plague.Order{AttemptID: r.AttemptID, Verb: verb})
+	}
+	return all
+}
+
+// work describes an attempt to the builder that will run it. arches are what
+// the builder offers, in its own order.
+func (s *Server) work(h store.HeldRow, arches []string) *plague.Work {
+	j := h.JobRow
+	w := &plague.Work{
+		Job: j.UID, Run: h.Run, Kind: h.Kind, Package: j.Package, Target: j.Target, Arch: h.Arch, RootArch: h.Arch,
+		SRPM:    plague.Artifact{Name: srpmName(j), Digest: j.SRPM, Size: j.SRPMSize},
+		Timeout: s.Options.Attempt,
+	}
+	t := s.target(j.Target)
+	if t == nil {
+		return w // the target is gone from the configuration: what runs may end
+	}
+	w.Buildroot, w.Macros = t.Buildroot, t.Macros
+	if h.Arch == rpm.Noarch {
+		w.RootArch = rootArch(t.BaseArches, arches)
+	}
+	w.Repos = s.workRepos(j, w.RootArch)
+	return w
+}
+
+// rootArch is the arch of the buildroot in which a builder builds noarch: the
+// first of its own that the target has.
+func rootArch(base, offered []string) string {
+	for _, a := range offered {
+		for _, b := range base {
+			if a == b {
+				return a
+			}
+		}
+	}
+	return rpm.Noarch
+}
+
+// workRepos are the repositories of a run at their pinned state, for one arch.
+func (s *Server) workRepos(j plague.Job, arch string) []plague.WorkRepo {
+	var repos []plague.WorkRepo
+	for _, b := range j.Pin.Repos {
+		if b.Arch == arch {
+			repos = append(repos, plague.WorkRepo{ID: b.ID, URL: b.URL, Repomd: b.Repomd})
+		}
+	}
+	if j.Pin.Snapshot == 0 {
+		return repos // nothing has been published yet
+	}
+	own := plague.WorkRepo{ID: "plague", URL: snapshotURL(s.RepoURL, j.Target, arch, j.Pin.Snapshot), Own: true}
+	own.Repomd, _ = s.Tree.Repomd(j.Target, arch, j.Pin.Snapshot) // without it the builder checks what it is served by TLS alone
+	return append(repos, own)
+}
+
+// srpmName is the file name an SRPM has for builders: its own NVR, whatever
+// the user's file was called.
+func srpmName(j plague.Job) string { return j.NVR() + ".src.rpm" }
+
+// overdue says whether an attempt has been on its builder for longer than any
+// attempt may take.
+func overdue(h store.HeldRow, now time.Time, limit time.Duration) bool {
+	return h.State == plague.ArchRunning && now.Sub(h.StateAt) > limit
+}

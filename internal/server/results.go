@@ -1,0 +1,76 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"plague"
+	"plague/internal/artifact"
+	"plague/internal/durable"
+	"plague/internal/store"
+)
+
+// The result tree below server_work_dir, as in 2005:
+//
+//	<target>/<uid>-<name>-<version>-<release>/<arch>/build.log, root.log, job.log and RPMs
+//
+// and, so that nothing is overwritten by a later attempt,
+//
+//	<target>/<uid>-<name>-<version>-<release>/attempts/<run>-<arch>-<number>/…
+//
+// The first holds hard links to what the newest attempt left in the second.
+
+// ResultDir is a job's folder in the result tree.
+func ResultDir(j plague.Job) string {
+	return path.Join(j.Target, fmt.Sprintf("%d-%s", j.UID, j.NVR()))
+}
+
+func attemptDir(j plague.Job, arch string, run, number int) string {
+	return path.Join(ResultDir(j), "attempts", fmt.Sprintf("%d-%s-%d", run, arch, number))
+}
+
+// lay links the files of an attempt into the result tree. Doing it twice
+// changes nothing, so it comes before the commit that makes them count.
+func (s *Server) lay(d *store.Download, files []store.JobFile) error {
+	kept := attemptDir(d.Job, d.Arch, d.Job.Run, d.Number)
+	shown := path.Join(ResultDir(d.Job), d.Arch)
+	for _, dir := range []string{kept, shown} {
+		if err := s.Results.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("result tree: %w", err)
+		}
+	}
+	for _, f := range files {
+		digest, err := artifact.ParseDigest(f.Digest)
+		if err != nil {
+			return err
+		}
+		for _, dir := range []string{kept, shown} {
+			if err := s.show(digest, path.Join(dir, f.Name)); err != nil {
+				return fmt.Errorf("result tree: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// show puts an artifact into the result tree under a name, replacing what was
+// there in one step.
+func (s *Server) show(d artifact.Digest, name string) error {
+	next := path.Join(path.Dir(name), ".new-"+path.Base(name))
+	if err := removeIfThere(s.Results, next); err != nil {
+		return err
+	}
+	if err := s.Results.Adopt(s.Artifacts.Path(d), next); err != nil {
+		return err
+	}
+	return s.Results.Rename(next, name)
+}
+
+func removeIfThere(d *durable.Dir, name string) error {
+	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

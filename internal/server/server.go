@@ -1,0 +1,165 @@
+// Package server is the life of a job: what users ask for, what the leader
+// plans, what builders report, what is published. Decisions are pure functions
+// (orders.go, judge.go, and the room sched); everything else here acts.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"plague"
+	"plague/internal/artifact"
+	"plague/internal/buildlog"
+	"plague/internal/durable"
+	"plague/internal/repo"
+	"plague/internal/store"
+	"plague/internal/wire"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Link is the way to one builder: its calls, and its files below URL.
+type Link struct {
+	Name string // in its certificate
+	URL  string // https://host:port
+	RPC  *wire.Builder
+	HTTP *http.Client
+}
+
+// Options are the times and limits of a farm. The zero value works.
+type Options struct {
+	Lease          time.Duration // how long a silent builder keeps its arch jobs; default 2m
+	Refused        time.Duration // how long one that refuses connections does; default 10s
+	Tick           time.Duration // how long a lost wake-up can matter; default 5s
+	Attempt        time.Duration // longest an attempt may take; default 24h
+	Prep           time.Duration // longest that prep may try to reach the base repositories; default 1h
+	Publish        time.Duration // longest that publishing may be tried; default 24h
+	InfraBudget    int           // attempts of a run that infrastructure trouble may cost; default 5
+	LostBudget     int           // attempts of a run that lost builders may cost; default 20
+	DownloadTries  int           // tries to fetch the files of one attempt; default 5
+	MaxSRPM        int64         // bytes of one SRPM; default 4 GiB
+	MaxFile        int64         // bytes of one result file; default 8 GiB
+	Quota          int64         // bytes of uploads one user may have that no job refers to; default 16 GiB
+	LeaderLife     time.Duration // how long a silent leader stays one, where there are several servers; default 15s
+	PublishWorkers int           // targets published at a time; default 2
+	SRPMs          string        // folder on the server whose SRPMs enqueue takes by path; empty: none
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.Lease, 2*time.Minute)
+	set(&o.Refused, 10*time.Second)
+	set(&o.Tick, 5*time.Second)
+	set(&o.Attempt, 24*time.Hour)
+	set(&o.Prep, time.Hour)
+	set(&o.Publish, 24*time.Hour)
+	set(&o.LeaderLife, 15*time.Second)
+	count := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	count(&o.InfraBudget, 5)
+	count(&o.LostBudget, 20)
+	count(&o.DownloadTries, 5)
+	count(&o.PublishWorkers, 2)
+	size := func(n *int64, v int64) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	size(&o.MaxSRPM, 4<<30)
+	size(&o.MaxFile, 8<<30)
+	size(&o.Quota, 16<<30)
+	return o
+}
+
+// Config is what a Server is made of. All of it is immutable once it runs.
+type Config struct {
+	Name      string // of this server among others; also its leader's row
+	DB        *store.DB
+	Artifacts *artifact.Dir
+	Results   *durable.Dir // server_work_dir: plain files that any web server may serve
+	Tree      *repo.Tree
+	Targets   []plague.Target
+	Builders  []Link
+	Base      *http.Client // for the base repositories
+	RepoURL   string       // https://host:port of the repositories, as builders reach it
+	Options   Options
+	Log       *slog.Logger
+}
+
+// Server is one server of a farm. Any number may run over one PostgreSQL
+// database; one of them leads.
+type Server struct {
+	Config
+	farm string
+	logs buildlog.Hub
+	pins pinCache
+
+	pokes  map[string]chan struct{} // by builder: its orders have changed
+	replan chan struct{}            // some builder's room has changed
+
+	mu       sync.Mutex // guards the field below
+	capacity map[string]capacity
+}
+
+// New makes a server; Run makes it work.
+func New(ctx context.Context, c Config) (*Server, error) {
+	farm, err := c.DB.FarmID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Options = c.Options.withDefaults()
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, pokes: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
+	for _, b := range c.Builders {
+		s.pokes[b.Name] = make(chan struct{}, 1)
+	}
+	return s, nil
+}
+
+// Run leads when it can, and does its share of the chores whether it leads or
+// not, until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.DB.Listen(ctx) })
+	g.Go(func() error { return s.leadership(ctx) })
+	for range downloaders {
+		g.Go(func() error { return s.downloads(ctx) })
+	}
+	g.Go(func() error { return s.housekeeping(ctx) })
+	return g.Wait()
+}
+
+// target finds a target by its name.
+func (s *Server) target(name string) *plague.Target {
+	for i := range s.Targets {
+		if s.Targets[i].String() == name {
+			return &s.Targets[i]
+		}
+	}
+	return nil
+}
+
+// wait ends with a wake-up, the tick, or ctx; it says whether to go on.
+func wait(ctx context.Context, wake <-chan struct{}, tick time.Duration) bool {
+	t := time.NewTimer(tick)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-t.C:
+	}
+	return true
+}

@@ -1,0 +1,183 @@
+package wire
+
+import (
+	"context"
+	"time"
+
+	"plague"
+	"plague/internal/xmlrpc"
+)
+
+// Submission is what submit takes: a build of an SRPM that has been, or will
+// now be, uploaded under its SHA-256.
+type Submission struct {
+	Package  string
+	Source   string // file name as the user typed it
+	SRPM     string // SHA-256, hexadecimal
+	Size     int64
+	Target   string // name or alias
+	After    plague.JobID
+	Scratch  bool
+	Priority int
+}
+
+// Submitted is the answer. With Upload set the server does not have the SRPM:
+// upload it to SRPMPath(SRPM) and submit again.
+type Submitted struct {
+	UID     plague.JobID
+	Upload  bool
+	Offset  int64 // bytes of it that the server already has
+	Message string
+}
+
+// ListFilter is what list_jobs takes. The first three members are the calls of
+// 2005; empty members filter nothing.
+type ListFilter struct {
+	Status   []string
+	Orderby  []string // "uid desc" (the default) or "uid"
+	Maxrows  int      // at most 1000; 0: 50
+	Username string
+	Package  string
+	Target   string
+	Before   plague.JobID // only uids below: the next page when newest come first
+	After    plague.JobID // only uids above
+}
+
+// ArchJobRecord is an arch job as list_jobs and detail_job show it: the
+// members of 2005 (times in unix seconds), then ours.
+type ArchJobRecord struct {
+	Jobid         plague.ArchJobID
+	ParentUid     plague.JobID
+	Starttime     int64
+	Endtime       int64
+	Arch          string
+	BuilderAddr   string
+	Status        string
+	BuilderStatus string
+	Attempt       int
+	Reason        string
+}
+
+// JobRecord is a job as list_jobs and detail_job show it.
+type JobRecord struct {
+	Uid          plague.JobID
+	Package      string
+	Source       string
+	Username     string
+	Status       string
+	Starttime    int64
+	Endtime      int64
+	TargetDistro string
+	TargetTarget string
+	TargetRepo   string
+	RpmEpoch     string
+	RpmVersion   string
+	RpmRelease   string
+	Archjobs     []ArchJobRecord
+	Target       string
+	Run          int
+	Scratch      bool
+	WaitsFor     plague.JobID
+	Reason       string
+	Snapshot     int64
+	Results      string // path below the web's address
+	Final        bool
+	Resting      bool
+}
+
+// BuilderRecord is a builder as list_builders shows it: the members of 2005,
+// then ours.
+type BuilderRecord struct {
+	Address   string
+	Arches    []string
+	Alive     bool
+	NumSlots  int
+	FreeSlots int
+	Name      string
+	Suspended string
+	Targets   []string
+	Seen      int64 // unix seconds of the last answer; 0: never
+}
+
+// EventsFilter is what events takes.
+type EventsFilter struct {
+	Since plague.EventID
+	Job   plague.JobID // 0: of all
+	Limit int          // at most 1000; 0: 100
+	Wait  time.Duration
+}
+
+// Events is the answer: what came after Since, and where to go on.
+type Events struct {
+	Events []plague.Event
+	Next   plague.EventID
+}
+
+// WhoAmI tells the caller what the server knows of him.
+type WhoAmI struct {
+	Email        string
+	Capabilities []string
+}
+
+// Legacy is what the calls of 2005 answer: a code (0, or -1 for a refusal), a
+// message, and for some of them a third thing.
+func Legacy(message string, err error, third ...any) []any {
+	code := 0
+	if err != nil {
+		code, message = -1, err.Error()
+	}
+	return append([]any{code, message}, third...)
+}
+
+// User is a client's end of the users' door.
+type User struct{ RPC *xmlrpc.Client }
+
+// Submit asks for a build.
+func (u *User) Submit(ctx context.Context, s Submission) (Submitted, error) {
+	return call[Submitted](ctx, u.RPC, CallSubmit, s)
+}
+
+// Events waits for events and gives them.
+func (u *User) Events(ctx context.Context, f EventsFilter) (Events, error) {
+	return call[Events](ctx, u.RPC, CallEvents, f)
+}
+
+// ListBuilders lists the builders.
+func (u *User) ListBuilders(ctx context.Context) ([]BuilderRecord, error) {
+	return call[[]BuilderRecord](ctx, u.RPC, CallListBuilders)
+}
+
+// WhoAmI asks what the server knows of the caller.
+func (u *User) WhoAmI(ctx context.Context) (WhoAmI, error) {
+	return call[WhoAmI](ctx, u.RPC, CallWhoAmI)
+}
+
+// Counts gives the number of jobs in each state.
+func (u *User) Counts(ctx context.Context) (map[string]int, error) {
+	return call[map[string]int](ctx, u.RPC, CallCounts)
+}
+
+// IsPaused asks whether the farm starts new jobs.
+func (u *User) IsPaused(ctx context.Context) (bool, error) {
+	return call[bool](ctx, u.RPC, CallIsPaused)
+}
+
+// Jobs lists jobs, newest first.
+func (u *User) Jobs(ctx context.Context, f ListFilter) ([]JobRecord, error) {
+	return call[[]JobRecord](ctx, u.RPC, CallJobs, f)
+}
+
+// Job gives one job.
+func (u *User) Job(ctx context.Context, uid plague.JobID) (JobRecord, error) {
+	return call[JobRecord](ctx, u.RPC, CallJob, uid)
+}
+
+// Kill stops one job and says what was done.
+func (u *User) Kill(ctx context.Context, uid plague.JobID) (string, error) {
+	return call[string](ctx, u.RPC, CallKill, uid)
+}
+
+// SetPaused stops new jobs from starting, or lets them start again.
+func (u *User) SetPaused(ctx context.Context, paused bool) (string, error) {
+	return call[string](ctx, u.RPC, CallSetPaused, paused)
+}
