@@ -66,6 +66,25 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// Builders behind NAT are called over HTTP/2, whose streams have deadlines of
+// their own.
+func TestHTTP2(t *testing.T) {
+	s := httptest.NewUnstartedServer(NewHandler(testMethods(), Options{MaxBody: 1 << 20}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	c := &Client{URL: s.URL + "/RPC2", HTTP: s.Client()}
+	for range 3 {
+		if got, err := c.Call(t.Context(), "add", 1, 2); err != nil || got != 3 {
+			t.Errorf("got %v, %v, want 3", got, err)
+		}
+		_, err := c.Call(t.Context(), "first", strings.Repeat("x", 3<<19))
+		if f, ok := err.(*Fault); !ok || f.Code != CodeParse {
+			t.Errorf("too large: got %v, want a fault", err)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	var log bytes.Buffer
 	c := serve(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
