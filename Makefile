@@ -39,7 +39,7 @@ lint: tools-go ## gofmt, go vet, staticcheck
 bench: build ## the figures, on this machine
 	@bin/plague bench
 
-dist: tools-go tools-git ## bin/plague-VERSION.tar.gz with all sources, for rpmbuild -ta
+dist: tools-go tools-git ## bin/plague-VERSION.tar.gz with all sources, for packaging/plague.spec
 	@packaging/dist '$(version)'
 
 clean: ## stops the demo's farm and removes what was made here
