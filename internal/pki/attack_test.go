@@ -235,8 +235,12 @@ func TestClients(t *testing.T) {
 		})
 	}
 	t.Run("without a CA", func(t *testing.T) {
-		if got := shake(t, PublicConfig(*server), ClientConfig(nil, nil, toServer), "farm.example"); got.client == nil {
+		nobody := ClientConfig(nil, nil, toServer)
+		if got := shake(t, PublicConfig(*server), nobody, "farm.example"); got.client == nil {
 			t.Error("a client without a CA trusted somebody")
+		}
+		if nobody.RootCAs == nil || ServerConfig(*server, nil).ClientCAs == nil {
+			t.Error("without a CA, crypto/tls would take those of this machine")
 		}
 	})
 }

@@ -35,6 +35,9 @@ func TestCreateCALaysOutTheREADMEsFolder(t *testing.T) {
 	if life := time.Until(ca.cert.NotAfter).Hours() / 24; life < 3649 || life > 3650 {
 		t.Errorf("the CA lives %.1f days, want 3650", life)
 	}
+	if !ca.cert.IsCA || !ca.cert.MaxPathLenZero {
+		t.Error("it may make another CA")
+	}
 	if ca.Purpose() != ForBuildSystem || ca.Subject() != (Subject{Country: "US", State: "North Carolina"}) {
 		t.Errorf("purpose %q, subject %+v", ca.Purpose(), ca.Subject())
 	}

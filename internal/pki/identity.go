@@ -147,13 +147,13 @@ func ValidName(name string) error {
 	ok := name != "" && len(name) <= 64
 	for i, r := range name {
 		letter := r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
-		ok = ok && (letter || i > 0 && strings.ContainsRune("._-+", r))
+		ok = ok && (letter || i > 0 && strings.ContainsRune("._-", r))
 	}
 	if ok {
 		return nil
 	}
 	return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%q cannot be a name", name),
-		"a name has up to 64 letters, digits, '.', '_', '-' and '+', and begins with a letter or a digit")
+		"a name has up to 64 letters, digits, '.', '_' and '-', and begins with a letter or a digit")
 }
 
 // validEmail holds for the plain form a@b, without a display name, quotes or
