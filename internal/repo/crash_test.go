@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"plague"
 	"plague/internal/durable"
 )
 
@@ -183,101 +180,4 @@ func wantTidy(t *testing.T, dir string) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-// farmDB is the part of the database that two servers meet in: who leads, and
-// what is committed.
-type farmDB struct {
-	mu        sync.Mutex // guards the fields below
-	term      int
-	committed []contents
-}
-
-func (db *farmDB) lead() (term int, current int64) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	db.term++
-	return db.term, int64(len(db.committed))
-}
-
-func (db *farmDB) check(term int) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if term != db.term {
-		return fmt.Errorf("%w: term %d is over", plague.ErrConflict, term)
-	}
-	return nil
-}
-
-func (db *farmDB) commit(term int, s Snapshot) error {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if term != db.term || s.Parent != int64(len(db.committed)) {
-		return fmt.Errorf("%w: not this leader's any more", plague.ErrConflict)
-	}
-	db.committed = append(db.committed, contentsOf(s.Packages[arch]))
-	return nil
-}
-
-// Servers that take the lead from each other at any moment, with different jobs
-// to publish, leave exactly what was committed.
-func TestLeadersTakeOver(t *testing.T) {
-	dir, artifacts := memory(t), memory(t)
-	db := &farmDB{}
-	var servers sync.WaitGroup
-	for server := range 3 {
-		servers.Go(func() {
-			tree := openTree(t, dir, Plain{})
-			dice := rand.New(rand.NewPCG(1, uint64(server)))
-			for range 40 {
-				err := leadFor(t, tree, db, artifacts, server, dice.IntN(4))
-				if err != nil && !errors.Is(err, plague.ErrConflict) {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	servers.Wait()
-	tree := openTree(t, dir, Plain{})
-	t.Logf("%d terms, %d snapshots", db.term, len(db.committed))
-	if len(db.committed) < 3 {
-		t.Error("this test saw nothing")
-	}
-	for i, want := range db.committed {
-		if _, got := seen(t, tree, fmt.Sprintf("@%d", i+1)); !maps.Equal(got, want) {
-			t.Errorf("snapshot %d is %v, not %v", i+1, got, want)
-		}
-	}
-	if err := tree.Point(t.Context(), target, arches, int64(len(db.committed))); err != nil {
-		t.Error(err)
-	}
-}
-
-// leadFor is one server's time as the leader: some publications, unless another
-// takes over.
-func leadFor(t *testing.T, tree *Tree, db *farmDB, artifacts string, server, publications int) error {
-	term, n := db.lead()
-	tree = tree.WithFence(func(context.Context) error { return db.check(term) })
-	if err := tree.Sweep(t.Context(), target, n); err != nil {
-		return err
-	}
-	if n > 0 {
-		if err := tree.Point(t.Context(), target, arches, n); err != nil {
-			return err
-		}
-	}
-	for range publications {
-		s := of(n+1, n, plain(t, artifacts, n+1, fmt.Sprintf("p%d", n+1), fmt.Sprintf("of server %d", server)))
-		if err := tree.Build(t.Context(), s); err != nil {
-			return err
-		}
-		if err := db.commit(term, s); err != nil {
-			return err
-		}
-		n++
-		if err := tree.Point(t.Context(), target, arches, n); err != nil {
-			return err
-		}
-	}
-	return nil
 }

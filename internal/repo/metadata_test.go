@@ -140,7 +140,9 @@ func TestLiesAreNotPublished(t *testing.T) {
 		"one twice":        {before: func(in *MakeInput) { in.Packages = append(in.Packages[:3:3], in.Packages[0]) }, says: "twice"},
 		"another revision": {before: func(in *MakeInput) { in.Revision = 9 }, says: "not 1"},
 		"nothing at all":   {after: func(t *testing.T, dir string) { os.RemoveAll(dir) }, says: "no such file"},
-		"primary torn":     {after: func(t *testing.T, dir string) { rewrite(t, dir+"/*-primary.xml.gz", func(s string) string { return s[:len(s)-20] }) }, says: "where repomd.xml says"},
+		"primary torn": {after: func(t *testing.T, dir string) {
+			rewrite(t, dir+"/*-primary.xml.gz", func(s string) string { return s[:len(s)-20] })
+		}, says: "where repomd.xml says"},
 		"primary missing": {after: func(t *testing.T, dir string) {
 			files, _ := filepath.Glob(dir + "/*-primary.xml.gz")
 			os.Remove(files[0])

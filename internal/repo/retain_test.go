@@ -14,6 +14,9 @@ import (
 	"plague/internal/durable"
 )
 
+// dnf keeps metadata for 48 h, and the design adds a day.
+const grace = 72 * time.Hour
+
 func none(int64) bool { return false }
 
 // here lists what is below the repository's folder, without what the newest
@@ -51,7 +54,7 @@ func TestRetention(t *testing.T) {
 	keepTwo := func(n int64) bool { return n == 2 }
 
 	retain(t, tree, keepTwo, 0)
-	retain(t, tree, keepTwo, Grace-time.Second)
+	retain(t, tree, keepTwo, grace-time.Second)
 	if got, want := here(t, tree, "@*"), []string{"@1", "@2", "@3", "@4"}; !slices.Equal(got, want) {
 		t.Errorf("before the time, %v are there", got)
 	}
@@ -59,7 +62,7 @@ func TestRetention(t *testing.T) {
 		t.Errorf("before the time, the union has %v", got)
 	}
 
-	retain(t, tree, keepTwo, Grace)
+	retain(t, tree, keepTwo, grace)
 	if got, want := here(t, tree, "@*"), []string{"@2", "@3", "@4"}; !slices.Equal(got, want) {
 		t.Errorf("%v are there", got)
 	}
@@ -75,8 +78,8 @@ func TestRetention(t *testing.T) {
 	if err := tree.Sweep(t.Context(), target, 3); err != nil { // number 4 is given up
 		t.Fatal(err)
 	}
-	retain(t, tree, none, Grace)
-	retain(t, tree, none, 2*Grace)
+	retain(t, tree, none, grace)
+	retain(t, tree, none, 2*grace)
 	if got, want := here(t, tree, "@*"), []string{"@3"}; !slices.Equal(got, want) {
 		t.Errorf("%v are there", got)
 	}
@@ -101,7 +104,7 @@ func TestGraceBeginsAnew(t *testing.T) {
 	retain(t, tree, none, 0)
 	publish(t, tree, of(3, 2, a)) // the same primary as number 1
 	publish(t, tree, of(4, 3, b))
-	retain(t, tree, none, Grace)
+	retain(t, tree, none, grace)
 	if got := here(t, tree, "repodata/*-primary*"); !slices.Contains(got, primaries[0]) {
 		t.Errorf("metadata shown a moment ago is gone: %v", got)
 	}
