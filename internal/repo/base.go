@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,7 +25,9 @@ const fetchTimeout = time.Minute
 func FetchRepomd(ctx context.Context, client *http.Client, baseURL string) (digest string, err error) {
 	u, err := url.Parse(baseURL)
 	if err != nil {
-		return "", fmt.Errorf("%w: base repository: %w", plague.ErrInvalid, err)
+		var wrong *url.Error // its own text shows the URL, which may have a password
+		errors.As(err, &wrong)
+		return "", fmt.Errorf("%w: the URL of a base repository: %w", plague.ErrInvalid, wrong.Err)
 	}
 	u = u.JoinPath(repodataDir, repomdFile)
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)

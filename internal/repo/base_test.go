@@ -75,9 +75,11 @@ func TestFetchRepomdRefuses(t *testing.T) {
 			t.Errorf("%s: %v", base, err)
 		}
 	}
-	_, err := FetchRepomd(t.Context(), srv.Client(), "http://user:hunter2@127.0.0.1:1/")
-	if err == nil || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the password is told: %v", err)
+	for _, base := range []string{"http://user:hunter2@127.0.0.1:1/", "http://user:hunter2@host:bad port/", "ftp://user:hunter2@host/"} {
+		_, err := FetchRepomd(t.Context(), srv.Client(), base)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the password is told: %v", err)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -76,11 +76,7 @@ func (b branch) holds(name string, p Package) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	there, err := os.Stat(p.Path)
-	if err != nil {
-		return false, err
-	}
-	if os.SameFile(here, there) {
+	if there, err := os.Stat(p.Path); err == nil && os.SameFile(here, there) {
 		return true, nil
 	}
 	h := sha256.New()

@@ -193,6 +193,34 @@ func TestPointNeverGoesBackwards(t *testing.T) {
 	wantSeen(t, tree, ".", 2, a, b)
 }
 
+// Each arch has a repository of its own; what is built for a target and fails for
+// one of them is shown for none.
+func TestArches(t *testing.T) {
+	dir := t.TempDir()
+	a, b := plain(t, dir, 1, "a", "one"), plain(t, dir, 2, "b", "two")
+	tree := openTree(t, t.TempDir(), Plain{})
+	both := []string{"x86_64", "i686"}
+	s := Snapshot{Target: target, Number: 1, Arches: both, Packages: map[string][]Package{"x86_64": {a, b}, "i686": {a}}}
+	publish(t, tree, s)
+	wantSeen(t, tree, ".", 1, a, b)
+	wantSeen(t, tree, "../i686", 1, a)
+
+	gone := b
+	gone.Path += ".gone"
+	s.Number, s.Parent, s.Packages["i686"] = 2, 1, []Package{a, gone}
+	if err := tree.Build(t.Context(), s); err == nil {
+		t.Error("built without one of the files")
+	}
+	if err := tree.Sweep(t.Context(), target, 1); err != nil {
+		t.Fatal(err)
+	}
+	wantSeen(t, tree, ".", 1, a, b)
+	wantSeen(t, tree, "../i686", 1, a)
+	if _, err := tree.Repomd(target, "x86_64", 2); !errors.Is(err, plague.ErrNotFound) {
+		t.Errorf("half of snapshot 2 is there: %v", err)
+	}
+}
+
 func TestPathsNeverChangeContent(t *testing.T) {
 	dir := t.TempDir()
 	a, b := plain(t, dir, 1, "a", "one"), plain(t, dir, 2, "b", "two")
