@@ -9,10 +9,9 @@
 //	├── @<n>/Packages → ../Packages so that the snapshot is a repository by itself, by URL and on disk
 //	└── repodata/…                  the stable address: a growing union with the newest repomd.xml
 //
-// The order of a publication is Build, the caller's transaction, Point
-// . The number of a snapshot is the revision in its
-// repomd.xml, so the one rename that moves the stable address moves what Current
-// says too.
+// The order of a publication is Build, the caller's transaction, Point. The number
+// of a snapshot is the revision in its repomd.xml, so the one rename that moves
+// the stable address moves what Current says too.
 package repo
 
 import (
