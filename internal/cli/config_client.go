@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/template"
 
 	"plague"
 )
@@ -76,7 +74,7 @@ const clientConfigText = `# Configuration of plague-client. Lines that begin wit
 
 [Server]
 # Where the build server answers its users: https://host:port. It has to be edited.
-#   address = https://buildsys.example.com:{{.Port}}
+#   address = https://buildsys.example.com:8887
 address =
 
 # no: SRPMs are not uploaded; build takes the path of one that lies on the server.
@@ -104,19 +102,11 @@ server-ca-cert = ~/.plague/buildsystem_ca_cert.pem
 
 // makeClientConfig writes the commented configuration of the first run.
 func makeClientConfig(file string) error {
-	t, err := template.New("client").Parse(clientConfigText)
-	if err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	if err := t.Execute(&text, map[string]string{"Port": defaultClientPort}); err != nil {
-		return err
-	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text.Bytes())
+	_, err = f.WriteString(clientConfigText)
 	return errors.Join(err, f.Close())
 }
 

@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"plague/internal/wire"
+
+	"github.com/spf13/cobra"
+)
+
+func listBuildersCommand(s Streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list_builders",
+		Short: "list the builders",
+		Long: `List the builders: whether they answer, their free slots, and the arches they
+build for.
+
+` + exitCodes,
+		Example: "  plague-client list_builders",
+		Args:    cobra.NoArgs,
+		RunE: withClient(func(ctx context.Context, c *client, _ []string) error {
+			all, err := c.ListBuilders(ctx)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(s.Out, all)
+			}
+			if screen := newScreen(s.Out); screen.terminal() {
+				showBuilderTable(screen, all)
+				return nil
+			}
+			for _, b := range all {
+				fmt.Fprintf(s.Out, "%s (%s): %s, %d of %d slots free, %s\n",
+					oneLine(b.Address), oneLine(b.Name), builderState(b), b.FreeSlots, b.NumSlots, oneLine(strings.Join(b.Arches, " ")))
+			}
+			return nil
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
+	return c
+}
+
+// builderState says in one phrase whether a builder takes work.
+func builderState(b wire.BuilderRecord) string {
+	switch {
+	case b.Suspended != "":
+		return "suspended: " + oneLine(b.Suspended)
+	case b.Alive:
+		return "alive"
+	case b.Seen == 0:
+		return "away: it has never answered"
+	}
+	return "away since " + when(b.Seen)
+}
+
+func showBuilderTable(s screen, all []wire.BuilderRecord) {
+	var rows [][]cell
+	for _, b := range all {
+		state := builderState(b)
+		word, _, _ := strings.Cut(strings.ReplaceAll(state, ":", " "), " ")
+		rows = append(rows, []cell{
+			{text: oneLine(b.Name)}, {text: oneLine(b.Address)}, {text: fmt.Sprintf("%d/%d", b.FreeSlots, b.NumSlots)},
+			{text: oneLine(strings.Join(b.Arches, " "))}, {text: state, state: word},
+		})
+	}
+	s.table([]string{"NAME", "ADDRESS", "FREE", "ARCHES", "STATE"}, rows)
+}
