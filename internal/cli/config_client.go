@@ -118,6 +118,12 @@ func readClientConfig(file string) (*clientConfig, error) {
 		return nil, err
 	}
 	c := &clientConfig{file: file}
+	if c.address, err = s.serverAddress(); err != nil {
+		return nil, err
+	}
+	if c.email, err = s.email(); err != nil {
+		return nil, err
+	}
 	certs := []struct {
 		into *string
 		name string
@@ -134,12 +140,6 @@ func readClientConfig(file string) (*clientConfig, error) {
 	}
 	c.userKey = s.path("user-key", c.userCert)
 	c.serverCert = s.path("server-cert", "")
-	if c.email, err = s.email(); err != nil {
-		return nil, err
-	}
-	if c.address, err = s.serverAddress(); err != nil {
-		return nil, err
-	}
 	c.allowUploads, err = s.yes("allow_uploads", true)
 	return c, err
 }

@@ -45,13 +45,15 @@ Each job has a line, and one more for each arch that it is built for.
 	flags.StringVar(&f.target, "target", "", "only jobs for this target, by `name` or alias")
 	flags.IntVar(&f.limit, "limit", 50, "the newest `n` of them")
 	flags.BoolVar(&f.json, "json", false, "answer in JSON")
-	c.MarkFlagsMutuallyExclusive("all", "user")
 	return c
 }
 
 func (f *listFlags) list(ctx context.Context, s Streams, c *client) error {
 	if f.limit < 1 {
 		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("--limit %d shows nothing", f.limit), "give a number above 0")
+	}
+	if f.all && f.user != "" {
+		return plague.Refuse(plague.ErrInvalid, "--all and --user exclude each other", "")
 	}
 	user := f.user
 	if user == "" && !f.all {

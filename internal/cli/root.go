@@ -50,6 +50,7 @@ authority in one program.
 		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.DisableAutoGenTag = true
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
@@ -61,7 +62,7 @@ authority in one program.
 	}
 	add(root, groupClient, clientCommands(s))
 	add(root, groupFarm, []*cobra.Command{serverCommand(s), builderCommand(s), userManagerCommand(s), upCommand(s), downCommand(s)})
-	add(root, "", []*cobra.Command{completionCommand(s), manCommand(), versionCommand(s)})
+	add(root, "", []*cobra.Command{completionCommand(s), manCommand(), versionCommand(s), builderDaemonCommand(s), superviseCommand(s)})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err.Error()) })
 	oldName(root, name)
 	return root
