@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"plague"
+)
+
+const archColumns = `id, uid, run, kind, arch, state, attempt, token, builder, phase, lost, infra, reason, failure_kind, failure_phase,
+	queued_at, begun_at, ended_at, state_at`
+
+func archFields() ([]any, func() plague.ArchJob) {
+	var a plague.ArchJob
+	var queued, begun, ended, state int64
+	return []any{&a.ID, &a.Job, &a.Run, &a.Kind, &a.Arch, &a.State, &a.Attempt, &a.Token, &a.Builder, &a.Phase, &a.Lost, &a.Infra, &a.Reason,
+			&a.FailureKind, &a.FailurePhase, &queued, &begun, &ended, &state}, func() plague.ArchJob {
+			a.QueuedAt, a.BegunAt, a.EndedAt, a.StateAt = timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
+			return a
+		}
+}
+
+func scanArchJob(r row) (plague.ArchJob, error) {
+	fields, a := archFields()
+	err := r.Scan(fields...)
+	return a(), err
+}
+
+// ArchJob gives one arch job; ErrNotFound.
+func (db *DB) ArchJob(ctx context.Context, id plague.ArchJobID) (plague.ArchJob, error) {
+	a, err := scanArchJob(db.row(ctx, `SELECT `+archColumns+` FROM arch_jobs WHERE id = $1`, id))
+	return a, db.trouble(err)
+}
+
+// ArchJobs lists the arch jobs of one run.
+func (db *DB) ArchJobs(ctx context.Context, uid plague.JobID, run int) ([]plague.ArchJob, error) {
+	as, err := collect(reader{ctx, db}, scanArchJob, `SELECT `+archColumns+` FROM arch_jobs WHERE uid = $1 AND run = $2 ORDER BY id`, uid, run)
+	return as, db.trouble(err)
+}
+
+// ArchJobsOf gives the arch jobs of the current runs of jobs.
+func (db *DB) ArchJobsOf(ctx context.Context, uids []plague.JobID) (map[plague.JobID][]plague.ArchJob, error) {
+	of := map[plague.JobID][]plague.ArchJob{}
+	if len(uids) == 0 {
+		return of, nil
+	}
+	as, err := collect(reader{ctx, db}, scanArchJob, `SELECT `+prefixed("a", archColumns)+` FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid AND j.run = a.run
+		WHERE a.uid IN (`+placeholders(1, len(uids))+`) ORDER BY a.id`, anys(uids)...)
+	for _, a := range as {
+		of[a.Job] = append(of[a.Job], a)
+	}
+	return of, db.trouble(err)
+}
+
+// Attempts lists all attempts of an arch job.
+func (db *DB) Attempts(ctx context.Context, id plague.ArchJobID) ([]plague.Attempt, error) {
+	as, err := collect(reader{ctx, db}, func(r row) (plague.Attempt, error) {
+		var a plague.Attempt
+		var begun, ended int64
+		err := r.Scan(&a.ArchJob, &a.Number, &a.Token, &a.Builder, &begun, &ended, &a.Outcome, &a.Reason)
+		a.BegunAt, a.EndedAt = timeOf(begun), timeOf(ended)
+		return a, err
+	}, `SELECT arch_job, number, token, builder, begun_at, ended_at, outcome, reason FROM attempts WHERE arch_job = $1 ORDER BY number`, id)
+	return as, db.trouble(err)
+}
+
+// QueueRow is an arch job that waits, with what the planner has to know.
+type QueueRow struct {
+	plague.ArchJob
+	User, Package, Target string
+	Priority              int
+	LastBuilder           string // of the attempt before
+}
+
+// Queued lists queued arch jobs above an id.
+func (db *DB) Queued(ctx context.Context, after plague.ArchJobID, limit int) ([]QueueRow, error) {
+	rows, err := collect(reader{ctx, db}, func(r row) (QueueRow, error) {
+		fields, a := archFields()
+		var q QueueRow
+		err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority)...)
+		q.ArchJob = a()
+		q.LastBuilder = q.Builder
+		return q, err
+	}, `SELECT `+prefixed("a", archColumns)+`, j.username, j.package, j.target, j.priority
+		FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid WHERE a.state = 'queued' AND a.id > $1 ORDER BY a.id LIMIT $2`, after, limit)
+	return rows, db.trouble(err)
+}
+
+// HeldRow is an arch job that a builder holds, with its job and pin.
+type HeldRow struct {
+	plague.ArchJob
+	JobRow plague.Job
+}
+
+// Held lists what a builder holds; "" stands for all builders.
+func (db *DB) Held(ctx context.Context, builder string) ([]HeldRow, error) {
+	query := `SELECT ` + prefixed("a", archColumns) + `, ` + prefixed("j", jobColumns) + ` FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid
+		WHERE a.state IN ('assigned', 'running', 'downloading')`
+	var args []any
+	if builder != "" {
+		query += ` AND a.builder = $1`
+		args = append(args, builder)
+	}
+	rows, err := collect(reader{ctx, db}, func(r row) (HeldRow, error) {
+		fields, a := archFields()
+		more, j := jobFields()
+		err := r.Scan(append(fields, more...)...)
+		return HeldRow{ArchJob: a(), JobRow: j()}, err
+	}, query+` ORDER BY a.id`, args...)
+	if err != nil {
+		return nil, db.trouble(err)
+	}
+	pins := map[plague.JobID]plague.Pin{}
+	for i := range rows {
+		j := &rows[i].JobRow
+		pin, known := pins[j.UID]
+		if !known {
+			if pin, err = pinOf(reader{ctx, db}, j.UID, j.Run); err != nil {
+				return nil, db.trouble(err)
+			}
+			pins[j.UID] = pin
+		}
+		j.Pin = pin
+	}
+	return rows, nil
+}
+
+// moveArch is the one statement that changes an arch job's state: guarded by
+// state, attempt and token.
+func (tx *tx) moveArch(at time.Time, a plague.ArchJob, to plague.ArchState, who, reason string) error {
+	if !a.State.CanBecome(to) {
+		return fmt.Errorf("%w: arch job %d cannot go from %s to %s", plague.ErrConflict, a.ID, a.State, to)
+	}
+	ended := int64(0)
+	if to.Final() {
+		ended = us(at)
+	}
+	n, err := tx.exec(`UPDATE arch_jobs SET state = $1, state_at = $2, ended_at = $3, reason = $4 WHERE id = $5 AND state = $6 AND attempt = $7 AND token = $8`,
+		to, us(at), ended, reason, a.ID, a.State, a.Attempt, a.Token)
+	if err := changed(n, err, "arch job %d is no longer %s", a.ID, a.State); err != nil {
+		return err
+	}
+	return tx.event(plague.Event{At: at, Job: a.Job, ArchJob: a.ID, What: "arch_job", From: string(a.State), To: string(to), Who: who, Text: reason})
+}
+
+func (tx *tx) endAttempt(at time.Time, a plague.ArchJob, outcome, reason string) error {
+	if a.Attempt == 0 {
+		return nil
+	}
+	if _, err := tx.exec(`UPDATE attempts SET ended_at = $1, outcome = $2, reason = $3 WHERE arch_job = $4 AND number = $5 AND outcome = ''`,
+		us(at), outcome, reason, a.ID, a.Attempt); err != nil {
+		return err
+	}
+	for _, query := range []string{`DELETE FROM downloads WHERE arch_job = $1`, `DELETE FROM announced WHERE arch_job = $1`} {
+		if _, err := tx.exec(query, a.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Assignment gives an arch job to a builder, under a random token.
+type Assignment struct {
+	ArchJob plague.ArchJobID
+	Builder string
+	Token   string
+}
+
+// Assign commits a plan: each arch job that is still queued gets its next
+// attempt. It gives those.
+func (db *DB) Assign(ctx context.Context, t Term, at time.Time, as []Assignment) ([]plague.AttemptID, error) {
+	var done []plague.AttemptID
+	err := db.lead(ctx, t, func(tx *tx) error {
+		done = nil
+		for _, a := range as {
+			var id plague.AttemptID
+			var uid plague.JobID
+			err := tx.row(`UPDATE arch_jobs SET state = 'assigned', attempt = attempt + 1, token = $1, builder = $2, phase = '', reason = '', state_at = $3,
+				begun_at = CASE WHEN begun_at = 0 THEN $3 ELSE begun_at END
+				WHERE id = $4 AND state = 'queued' RETURNING id, attempt, token, uid`, a.Token, a.Builder, us(at), a.ArchJob).Scan(&id.ArchJob, &id.Number, &id.Token, &uid)
+			if errors.Is(db.trouble(err), plague.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := tx.exec(`INSERT INTO attempts (arch_job, number, token, builder, begun_at) VALUES ($1, $2, $3, $4, $5)`,
+				id.ArchJob, id.Number, id.Token, a.Builder, us(at)); err != nil {
+				return err
+			}
+			if err := tx.event(plague.Event{At: at, Job: uid, ArchJob: id.ArchJob, What: "arch_job", From: string(plague.ArchQueued), To: string(plague.ArchAssigned),
+				Who: a.Builder, Text: fmt.Sprintf("attempt %d", id.Number)}); err != nil {
+				return err
+			}
+			done = append(done, id)
+		}
+		return nil
+	})
+	return done, err
+}

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"plague"
+)
+
+const jobColumns = `uid, run, username, package, source, srpm, srpm_size, target, state, scratch, after_uid, priority,
+	epoch, version, release, reason, snapshot, queued_at, begun_at, ended_at, state_at`
+
+// prefixed gives columns with a table's name before each.
+func prefixed(table, columns string) string {
+	names := strings.Split(columns, ",")
+	for i, n := range names {
+		names[i] = table + "." + strings.TrimSpace(n)
+	}
+	return strings.Join(names, ", ")
+}
+
+// jobFields are where the columns of a job go; the second gives the job.
+func jobFields() ([]any, func() plague.Job) {
+	var j plague.Job
+	var scratch int
+	var queued, begun, ended, state int64
+	return []any{&j.UID, &j.Run, &j.User, &j.Package, &j.Source, &j.SRPM, &j.SRPMSize, &j.Target, &j.State, &scratch, &j.After, &j.Priority,
+			&j.Epoch, &j.Version, &j.Release, &j.Reason, &j.Snapshot, &queued, &begun, &ended, &state}, func() plague.Job {
+			j.Scratch = scratch != 0
+			j.QueuedAt, j.BegunAt, j.EndedAt, j.StateAt = timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
+			return j
+		}
+}
+
+func scanJob(r row) (plague.Job, error) {
+	fields, job := jobFields()
+	err := r.Scan(fields...)
+	return job(), err
+}
+
+// Job gives one job with its pin; ErrNotFound.
+func (db *DB) Job(ctx context.Context, uid plague.JobID) (plague.Job, error) {
+	j, err := scanJob(db.row(ctx, `SELECT `+jobColumns+` FROM jobs WHERE uid = $1`, uid))
+	if err != nil {
+		if err = db.trouble(err); err == plague.ErrNotFound {
+			err = plague.Refuse(plague.ErrNotFound, fmt.Sprintf("there is no job %d", uid), "`plague list --all` lists the newest")
+		}
+		return j, err
+	}
+	j.Pin, err = pinOf(reader{ctx, db}, uid, j.Run)
+	return j, db.trouble(err)
+}
+
+// pinOf reads what a run is pinned to.
+func pinOf(q querier, uid plague.JobID, run int) (plague.Pin, error) {
+	numbers, err := collect(q, func(r row) (int64, error) {
+		var n int64
+		err := r.Scan(&n)
+		return n, err
+	}, `SELECT snapshot FROM pins WHERE uid = $1 AND run = $2`, uid, run)
+	if err != nil || len(numbers) == 0 {
+		return plague.Pin{}, err
+	}
+	repos, err := collect(q, func(r row) (plague.BasePin, error) {
+		var b plague.BasePin
+		err := r.Scan(&b.ID, &b.Arch, &b.URL, &b.Repomd)
+		return b, err
+	}, `SELECT repo, arch, url, repomd FROM pin_repos WHERE uid = $1 AND run = $2 ORDER BY repo, arch`, uid, run)
+	return plague.Pin{Snapshot: numbers[0], Repos: repos}, err
+}
+
+// Filter chooses jobs for a list. Zero members choose everything.
+type Filter struct {
+	States        []plague.JobState
+	User          string
+	Package       string
+	Target        string
+	Since, Until  time.Time    // submitted between
+	Before, After plague.JobID // uids below and above: the key of the next page
+	Oldest        bool         // oldest first; otherwise newest
+	Limit         int          // at most 1000
+}
+
+// Jobs lists jobs by uid. Pages are by key: the thousandth costs what the
+// first does.
+func (db *DB) Jobs(ctx context.Context, f Filter) ([]plague.Job, error) {
+	var where []string
+	var args []any
+	and := func(condition string, value any) {
+		args = append(args, value)
+		where = append(where, fmt.Sprintf(condition, len(args)))
+	}
+	if f.User != "" {
+		and("username = $%d", f.User)
+	}
+	if f.Package != "" {
+		and("package = $%d", f.Package)
+	}
+	if f.Target != "" {
+		and("target = $%d", f.Target)
+	}
+	if !f.Since.IsZero() {
+		and("queued_at >= $%d", us(f.Since))
+	}
+	if !f.Until.IsZero() {
+		and("queued_at < $%d", us(f.Until))
+	}
+	if f.Before > 0 {
+		and("uid < $%d", f.Before)
+	}
+	if f.After > 0 {
+		and("uid > $%d", f.After)
+	}
+	order := " ORDER BY uid DESC"
+	if f.Oldest {
+		order = " ORDER BY uid"
+	}
+	limit := min(max(f.Limit, 1), 1000)
+	if len(f.States) == 0 {
+		js, err := collect(reader{ctx, db}, scanJob, fmt.Sprintf(`SELECT %s FROM jobs%s%s LIMIT %d`, jobColumns, conditions(where), order, limit), args...)
+		return js, db.trouble(err)
+	}
+	// One branch for each state, so that each reads a page of its index and
+	// none sorts a history.
+	branches := make([]string, len(f.States))
+	for i, state := range f.States {
+		args = append(args, state)
+		mine := append(where[:len(where):len(where)], fmt.Sprintf("state = $%d", len(args)))
+		branches[i] = fmt.Sprintf(`SELECT * FROM (SELECT %s FROM jobs%s%s LIMIT %d) AS s%d`, jobColumns, conditions(mine), order, limit, i)
+	}
+	js, err := collect(reader{ctx, db}, scanJob, fmt.Sprintf(`SELECT * FROM (%s) AS p%s LIMIT %d`, strings.Join(branches, ` UNION ALL `), order, limit), args...)
+	return js, db.trouble(err)
+}
+
+func conditions(where []string) string {
+	if len(where) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(where, " AND ")
+}
+
+// JobsIn lists jobs in one state, oldest first.
+func (db *DB) JobsIn(ctx context.Context, state plague.JobState, limit int) ([]plague.Job, error) {
+	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE state = $1 ORDER BY uid LIMIT $2`, state, limit)
+	return js, db.trouble(err)
+}
+
+// Counts gives the number of jobs in each state, from counters that every
+// transition keeps.
+func (db *DB) Counts(ctx context.Context) (map[plague.JobState]int64, error) {
+	type count struct {
+		state plague.JobState
+		n     int64
+	}
+	all, err := collect(reader{ctx, db}, func(r row) (count, error) {
+		var c count
+		err := r.Scan(&c.state, &c.n)
+		return c, err
+	}, `SELECT state, CAST(SUM(n) AS BIGINT) FROM job_counts GROUP BY state`)
+	counts := map[plague.JobState]int64{}
+	for _, c := range all {
+		counts[c.state] = c.n
+	}
+	return counts, db.trouble(err)
+}
+
+const shards = 16
+
+// count keeps the counters; empty states count nothing.
+func (tx *tx) count(uid plague.JobID, from, to plague.JobState) error {
+	change := []struct {
+		state plague.JobState
+		by    int
+	}{{from, -1}, {to, 1}}
+	if from > to { // one order for all, or two transactions wait for each other
+		slices.Reverse(change)
+	}
+	for _, c := range change {
+		if c.state == "" {
+			continue
+		}
+		_, err := tx.exec(`INSERT INTO job_counts (state, shard, n) VALUES ($1, $2, $3) ON CONFLICT (state, shard) DO UPDATE SET n = job_counts.n + excluded.n`,
+			c.state, int64(uid)%shards, c.by)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move is the one statement that changes a job's state within a run. It is
+// guarded by run and state: ErrConflict says that it is elsewhere.
+func (tx *tx) move(at time.Time, j plague.Job, to plague.JobState, who, reason string) error {
+	if !j.State.CanBecome(to) {
+		return fmt.Errorf("%w: job %d cannot go from %s to %s", plague.ErrConflict, j.UID, j.State, to)
+	}
+	ended := int64(0)
+	after := plague.Job{State: to, Scratch: j.Scratch}
+	if after.Resting() {
+		ended = us(at)
+	}
+	n, err := tx.exec(`UPDATE jobs SET state = $1, state_at = $2, ended_at = $3, begun_at = CASE WHEN begun_at = 0 THEN $2 ELSE begun_at END,
+		reason = CASE WHEN $4 = '' THEN reason ELSE $4 END WHERE uid = $5 AND run = $6 AND state = $7`,
+		to, us(at), ended, reason, j.UID, j.Run, j.State)
+	if err := changed(n, err, "job %d is no longer in %s", j.UID, j.State); err != nil {
+		return err
+	}
+	if err := tx.count(j.UID, j.State, to); err != nil {
+		return err
+	}
+	return tx.event(plague.Event{At: at, Job: j.UID, What: "job", From: string(j.State), To: string(to), Who: who, Text: reason})
+}
+
+// locked reads a job and, on PostgreSQL, holds it until the transaction ends:
+// what touches a job and its arch jobs locks the job first.
+func (tx *tx) locked(uid plague.JobID) (plague.Job, error) {
+	return scanJob(tx.row(`SELECT `+jobColumns+` FROM jobs WHERE uid = $1`+tx.db.forUpdate(), uid))
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"plague"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
+)
+
+// channel is where the servers of a farm tell each other what has changed.
+const channel = "plague"
+
+func (db *DB) openPostgres(ctx context.Context) error {
+	cfg, err := pgx.ParseConfig(db.name)
+	if err != nil {
+		return plague.Refuse(plague.ErrInvalid, "the option userdb is no postgres:// address", "") // the address may hold a password
+	}
+	cfg.ConnectTimeout = 10 * time.Second
+	db.write = stdlib.OpenDB(*cfg)
+	db.write.SetMaxOpenConns(20)
+	db.write.SetMaxIdleConns(20)
+	db.read = db.write
+	if err := db.write.PingContext(ctx); err != nil {
+		return fmt.Errorf("%w: database %s: %w", plague.ErrUnavailable, db.shown(), err)
+	}
+	return nil
+}
+
+// migrationOptions: several servers may start at once on PostgreSQL.
+func (db *DB) migrationOptions() []goose.ProviderOption {
+	if !db.pg {
+		return nil
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil
+	}
+	return []goose.ProviderOption{goose.WithSessionLocker(locker)}
+}
+
+// givenUp says whether PostgreSQL ended a transaction in favour of another:
+// serialization_failure and deadlock_detected.
+func givenUp(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// listenPostgres waits for notifications, and connects again when the
+// connection is lost: then anything may have changed.
+func (db *DB) listenPostgres(ctx context.Context) error {
+	pause := 100 * time.Millisecond
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := db.listenOnce(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		db.Log.WarnContext(ctx, "no notifications from the database", "error", err)
+		if time.Since(began) > time.Minute {
+			pause = 100 * time.Millisecond
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+		pause = min(2*pause, 10*time.Second)
+	}
+	return ctx.Err()
+}
+
+func (db *DB) listenOnce(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, db.name)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	db.wakes.wake(everything()) // what was told before is not told again
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		db.wakes.wake(split(n.Payload))
+	}
+}
+
+// dialect holds the words in which the two databases differ.
+//
+//   - A row that is read to be changed is locked on PostgreSQL; SQLite has one
+//     writer.
+//   - A claim passes over rows that another server is just claiming.
+//   - Readers of events stop below the oldest transaction that is still open:
+//     ids are given before commits, and a cursor must not skip.
+func (db *DB) forUpdate() string {
+	if db.pg {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+func (db *DB) forShare() string {
+	if db.pg {
+		return " FOR SHARE"
+	}
+	return ""
+}
+
+func (db *DB) skipLocked() string {
+	if db.pg {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
+func (db *DB) settled() string {
+	if db.pg {
+		return " AND tx < pg_snapshot_xmin(pg_current_snapshot())"
+	}
+	return ""
+}
+
+// now is the database's own clock in microseconds: for the leader's row only,
+// which servers with different clocks share.
+func (db *DB) now() string {
+	if db.pg {
+		return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+	}
+	return "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+}
+
+// duplicate says whether an error is that of a unique index, on either
+// database.
+func duplicate(err error) bool {
+	var pg *pgconn.PgError
+	var lite *sqlite.Error
+	return errors.As(err, &pg) && pg.Code == "23505" || errors.As(err, &lite) && lite.Code() == sqliteConstraintUnique
+}
+
+// sqliteConstraintUnique is SQLITE_CONSTRAINT_UNIQUE of sqlite3.h.
+const sqliteConstraintUnique = 2067

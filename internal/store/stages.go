@@ -1,0 +1,199 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"plague"
+)
+
+// Ready lists the waiting jobs that may start: the farm is not paused, and the
+// job each waits for is published.
+func (db *DB) Ready(ctx context.Context, limit int) ([]plague.Job, error) {
+	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE state = 'waiting'
+		AND (SELECT paused FROM farm WHERE id = 1) = 0
+		AND (after_uid = 0 OR EXISTS (SELECT 1 FROM jobs AS p WHERE p.uid = jobs.after_uid AND p.state IN ('repodone', 'needsign', 'released')))
+		ORDER BY priority DESC, uid LIMIT $1`, limit)
+	return js, db.trouble(err)
+}
+
+// Doomed lists the waiting jobs whose predecessor has failed or was killed.
+func (db *DB) Doomed(ctx context.Context, limit int) ([]plague.Job, error) {
+	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE state = 'waiting' AND after_uid <> 0
+		AND EXISTS (SELECT 1 FROM jobs AS p WHERE p.uid = jobs.after_uid AND p.state IN ('failed', 'killed'))
+		ORDER BY priority DESC, uid LIMIT $1`, limit)
+	return js, db.trouble(err)
+}
+
+// Begin takes jobs that have an SRPM from waiting over initialize to prep. It
+// gives those that were still waiting.
+func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.JobID) ([]plague.JobID, error) {
+	var begun []plague.JobID
+	err := db.lead(ctx, t, func(tx *tx) error {
+		begun = nil
+		for _, uid := range uids {
+			j, err := tx.locked(uid)
+			if err != nil {
+				return err
+			}
+			if j.State != plague.JobWaiting {
+				continue
+			}
+			for _, to := range []plague.JobState{plague.JobInitialize, plague.JobPrep} {
+				if err := tx.move(at, j, to, "", ""); err != nil {
+					return err
+				}
+				j.State = to
+			}
+			begun = append(begun, uid)
+		}
+		if len(begun) > 0 {
+			tx.wake(TopicJobs)
+		}
+		return nil
+	})
+	return begun, err
+}
+
+// Build takes a job from prep to building: pinned, and with one queued arch
+// job for each arch. why says which rule kept or dropped each.
+func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, evr [3]string, arches []string, pin plague.Pin, why []string) error {
+	return db.lead(ctx, t, func(tx *tx) error {
+		j, err := tx.locked(uid)
+		if err != nil {
+			return err
+		}
+		if j.Run != run || j.State != plague.JobPrep {
+			return fmt.Errorf("%w: job %d is no longer in prep", plague.ErrConflict, uid)
+		}
+		if j.Version == "" {
+			if _, err := tx.exec(`UPDATE jobs SET epoch = $1, version = $2, release = $3 WHERE uid = $4`, evr[0], evr[1], evr[2], uid); err != nil {
+				return err
+			}
+		}
+		if err := tx.pin(uid, run, pin); err != nil {
+			return err
+		}
+		if err := tx.move(at, j, plague.JobBuilding, "", ""); err != nil {
+			return err
+		}
+		for _, arch := range arches {
+			if err := tx.queue(at, uid, run, arch); err != nil {
+				return err
+			}
+		}
+		tx.wake(TopicQueue)
+		return tx.event(plague.Event{At: at, Job: uid, What: "arches", To: strings.Join(arches, " "), Text: strings.Join(why, "; ")})
+	})
+}
+
+func (tx *tx) pin(uid plague.JobID, run int, pin plague.Pin) error {
+	if _, err := tx.exec(`INSERT INTO pins (uid, run, snapshot) VALUES ($1, $2, $3)`, uid, run, pin.Snapshot); err != nil {
+		return err
+	}
+	for _, r := range pin.Repos {
+		_, err := tx.exec(`INSERT INTO pin_repos (uid, run, repo, arch, url, repomd) VALUES ($1, $2, $3, $4, $5, $6)`, uid, run, r.ID, r.Arch, r.URL, r.Repomd)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *tx) queue(at time.Time, uid plague.JobID, run int, arch string) error {
+	var id plague.ArchJobID
+	err := tx.row(`INSERT INTO arch_jobs (uid, run, kind, arch, state, queued_at, state_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id`,
+		uid, run, plague.KindBuild, arch, plague.ArchQueued, us(at)).Scan(&id)
+	if err != nil {
+		return err
+	}
+	return tx.event(plague.Event{At: at, Job: uid, ArchJob: id, What: "arch_job", To: string(plague.ArchQueued), Text: arch})
+}
+
+// FailJob ends a run that cannot go on from a state.
+func (db *DB) FailJob(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, from plague.JobState, reason string) error {
+	return db.lead(ctx, t, func(tx *tx) error {
+		j, err := tx.locked(uid)
+		if err != nil {
+			return err
+		}
+		if j.Run != run || j.State != from {
+			return fmt.Errorf("%w: job %d is no longer in %s", plague.ErrConflict, uid, from)
+		}
+		tx.wake(TopicJobs) // those that wait for it
+		return tx.move(at, j, plague.JobFailed, "", reason)
+	})
+}
+
+// Kill stops a job and all its arch jobs in one transaction. It is legal until
+// the job is published.
+func (db *DB) Kill(ctx context.Context, at time.Time, who string, uid plague.JobID) error {
+	return db.update(ctx, func(tx *tx) error {
+		j, err := tx.locked(uid)
+		if err != nil {
+			return err
+		}
+		switch {
+		case j.State.Published():
+			return plague.Refuse(plague.ErrConflict, fmt.Sprintf("job %d is published (%s)", uid, j.State), "`plague repo retire` takes a package out of a repository")
+		case j.Final():
+			return plague.Refuse(plague.ErrConflict, fmt.Sprintf("job %d has ended: it is %s", uid, j.State), "")
+		}
+		if err := tx.move(at, j, plague.JobKilled, who, "killed by "+who); err != nil {
+			return err
+		}
+		as, err := collect(tx, scanArchJob, `SELECT `+archColumns+` FROM arch_jobs WHERE uid = $1 AND run = $2 ORDER BY id`, uid, j.Run)
+		if err != nil {
+			return err
+		}
+		for _, a := range as {
+			if a.State.Final() {
+				continue
+			}
+			if err := tx.moveArch(at, a, plague.ArchKilled, who, "killed by "+who); err != nil {
+				return err
+			}
+			if err := tx.endAttempt(at, a, "killed", "killed by "+who); err != nil {
+				return err
+			}
+		}
+		tx.wake(TopicJobs, TopicQueue, TopicOrders)
+		return nil
+	})
+}
+
+// runEnded ends the building of a run when its last arch job has ended: to
+// finished, and on to addtorepo, failed, or (scratch) nowhere.
+func (tx *tx) runEnded(at time.Time, j plague.Job) error {
+	as, err := collect(tx, scanArchJob, `SELECT `+archColumns+` FROM arch_jobs WHERE uid = $1 AND run = $2 ORDER BY id`, j.UID, j.Run)
+	if err != nil {
+		return err
+	}
+	var failures []string
+	for _, a := range as {
+		if !a.State.Final() {
+			return nil
+		}
+		if a.State != plague.ArchDone {
+			failures = append(failures, a.Arch+": "+a.Reason)
+		}
+	}
+	if j.State != plague.JobBuilding {
+		return nil
+	}
+	if err := tx.move(at, j, plague.JobFinished, "", ""); err != nil {
+		return err
+	}
+	j.State = plague.JobFinished
+	switch {
+	case len(failures) > 0:
+		tx.wake(TopicJobs)
+		return tx.move(at, j, plague.JobFailed, "", strings.Join(failures, "\n"))
+	case j.Scratch:
+		return nil
+	}
+	tx.wake(TopicPublish)
+	return tx.move(at, j, plague.JobAddToRepo, "", "")
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Topic says what has changed, so that those who wait for it look again.
+type Topic string
+
+const (
+	TopicJobs    Topic = "jobs"    // a job waits, or has come into prep
+	TopicQueue   Topic = "queue"   // an arch job is queued, or has left a builder
+	TopicOrders  Topic = "orders"  // what builders should have has changed
+	TopicPublish Topic = "publish" // a job has come into addtorepo
+	TopicChores  Topic = "chores"  // there is a download to do
+	TopicEvents  Topic = "events"  // something has happened
+	TopicFarm    Topic = "farm"    // paused, or users changed
+)
+
+func topics() []Topic {
+	return []Topic{TopicJobs, TopicQueue, TopicOrders, TopicPublish, TopicChores, TopicEvents, TopicFarm}
+}
+
+// wakes are those who wait. The zero value is ready.
+type wakes struct {
+	mu  sync.Mutex // guards the field below
+	all map[*Waker]bool
+}
+
+// Waker is woken, once however often it happens, when one of its topics has
+// changed. C has room for one.
+type Waker struct {
+	C      <-chan struct{}
+	c      chan struct{}
+	topics []Topic
+	home   *wakes
+}
+
+// Subscribe waits for changes of the topics, from now on.
+func (db *DB) Subscribe(topics ...Topic) *Waker {
+	c := make(chan struct{}, 1)
+	w := &Waker{C: c, c: c, topics: topics, home: &db.wakes}
+	db.wakes.mu.Lock()
+	defer db.wakes.mu.Unlock()
+	if db.wakes.all == nil {
+		db.wakes.all = map[*Waker]bool{}
+	}
+	db.wakes.all[w] = true
+	return w
+}
+
+// Close ends the subscription.
+func (w *Waker) Close() {
+	w.home.mu.Lock()
+	defer w.home.mu.Unlock()
+	delete(w.home.all, w)
+}
+
+func (h *wakes) wake(topics map[Topic]bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range h.all {
+		if !slices.ContainsFunc(w.topics, func(t Topic) bool { return topics[t] }) {
+			continue
+		}
+		select {
+		case w.c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// everything is what may have changed when nobody can say what has.
+func everything() map[Topic]bool {
+	all := map[Topic]bool{}
+	for _, t := range topics() {
+		all[t] = true
+	}
+	return all
+}
+
+func joined(topics map[Topic]bool) string {
+	var names []string
+	for t := range topics {
+		names = append(names, string(t))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+func split(names string) map[Topic]bool {
+	set := map[Topic]bool{}
+	for _, n := range strings.Split(names, ",") {
+		set[Topic(n)] = true
+	}
+	return set
+}
