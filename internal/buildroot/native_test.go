@@ -1,0 +1,331 @@
+package buildroot_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"plague"
+	"plague/internal/buildroot"
+)
+
+// TestBuilds builds genuine packages one after the other, as a builder does.
+func TestBuilds(t *testing.T) {
+	f := newFarm(t)
+	for i, tt := range []struct {
+		name string
+		rpms int
+	}{{"tree", 1}, {"tree", 1}, {"tzdata", 1}, {"lua", 4}} {
+		r := f.good(t, f.spec(t, tt.name))
+		if len(r.RPMs) != tt.rpms {
+			t.Errorf("%s made %q, want %d RPMs", tt.name, r.RPMs, tt.rpms)
+		}
+		for _, name := range r.RPMs {
+			if !nevra.MatchString(name) {
+				t.Errorf("%s made %q", tt.name, name)
+			}
+			says := command(t, nil, "rpm", "-qp", "--qf", "%{vendor}|%{buildhost}", filepath.Join(r.out, name))
+			if says != "The farm of tests|builder.test" {
+				t.Errorf("%s says of itself %q", name, says)
+			}
+		}
+		if want := []string{"prepping", "building", "cleanup"}; !slices.Equal(r.phases, want) {
+			t.Errorf("phases of %s are %q", tt.name, r.phases)
+		}
+		if made := strings.Contains(r.job.String(), "made in"); made != (i == 0) {
+			t.Errorf("build %d: base layer made: %v\n%s", i, made, r.job.String())
+		}
+		t.Logf("%s: %%build after %.3f s, whole %.3f s", tt.name, r.toBuild.Seconds(), r.total.Seconds())
+	}
+}
+
+func TestFailures(t *testing.T) {
+	f := newFarm(t)
+	notRPM := filepath.Join(t.TempDir(), "not.src.rpm")
+	if err := os.WriteFile(notRPM, []byte("not an RPM"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, srpm string
+		change     func(s *buildroot.Spec)
+		kind       plague.FailureKind
+		phase      plague.Phase
+		says       []string
+		log        func(r *run) string
+		logSays    string
+	}{
+		{name: "compiler", srpm: "bad-build", kind: plague.FailurePackage, phase: plague.PhaseBuilding, says: []string{"%build failed"},
+			log: func(r *run) string { return r.build.String() }, logSays: "tree.c"},
+		{name: "check", srpm: "bad-check", kind: plague.FailurePackage, phase: plague.PhaseBuilding, says: []string{"%check failed"},
+			log: func(r *run) string { return r.build.String() }, logSays: "check: 1 of 1 failed"},
+		{name: "unmet", srpm: "bad-unmet", kind: plague.FailurePackage, phase: plague.PhasePrepping,
+			says: []string{"nonesuch-devel >= 99", "pkgconfig(nonesuch)"},
+			log:  func(r *run) string { return r.root.String() }, logSays: "nonesuch-devel >= 99"},
+		{name: "hang", srpm: "bad-hang", kind: plague.FailurePackage, phase: plague.PhaseBuilding, says: []string{"time-out"},
+			change: func(s *buildroot.Spec) { s.Limits.Wall = 3 * time.Second },
+			log:    func(r *run) string { return r.build.String() }, logSays: "hanging"},
+		{name: "not an RPM", srpm: notRPM, kind: plague.FailurePackage, phase: plague.PhasePrepping, says: []string{"cannot be read"}},
+		{name: "no group", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
+			change: func(s *buildroot.Spec) { s.Base = []string{"no-such-package"} }, says: []string{"base layer", "no-such-package"}},
+		{name: "no server", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
+			change: func(s *buildroot.Spec) { s.Repos[0].URL = "http://127.0.0.1:9/none" }, says: []string{"Failed to download metadata"}},
+		{name: "changed repository", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
+			change: func(s *buildroot.Spec) { s.Repos[0].RepomdSHA256 = strings.Repeat("ab", 32) },
+			says:   []string{f.distro.RepomdSHA256, strings.Repeat("ab", 32), "lab"}},
+		{name: "odd repository", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
+			change: func(s *buildroot.Spec) { s.Repos[0].URL += "\nproxy=http://evil" }, says: []string{"want a name, and a URL"}},
+		{name: "odd macro", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhaseBuilding,
+			change: func(s *buildroot.Spec) { s.Macros = map[string]string{"a b": "c"} }, says: []string{`"a b"`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := f.spec(t, tt.srpm)
+			if tt.change != nil {
+				tt.change(&s)
+			}
+			r := f.build(t.Context(), t, s)
+			if r.err != nil || r.Failure == nil {
+				t.Fatalf("%v, %+v", r.err, r.Result)
+			}
+			if r.Failure.Kind != tt.kind || r.Failure.Phase != tt.phase {
+				t.Errorf("failure is %+v, want %s in %s", *r.Failure, tt.kind, tt.phase)
+			}
+			for _, say := range tt.says {
+				if !strings.Contains(r.Failure.Message, say) {
+					t.Errorf("%q does not say %q", r.Failure.Message, say)
+				}
+			}
+			if tt.log != nil && !strings.Contains(tt.log(r), tt.logSays) {
+				t.Errorf("the log does not say %q:\n%s", tt.logSays, end(tt.log(r)))
+			}
+			if left, err := os.ReadDir(r.out); err != nil || len(left) > 0 || len(r.RPMs) > 0 {
+				t.Errorf("there are results: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestKilled(t *testing.T) {
+	f := newFarm(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	why := errors.New("a person said so")
+	s := f.spec(t, "bad-hang")
+	var out bytes.Buffer
+	phase := func(string) {}
+	_, err := f.native.Build(ctx, s, buildroot.Log{Root: &out, Job: &out, Build: writer(func(p []byte) {
+		if bytes.Contains(p, []byte("hanging")) {
+			cancel(why)
+		}
+	})}, t.TempDir(), phase)
+	if !errors.Is(err, why) {
+		t.Errorf("a killed build gives %v\n%s", err, out.String())
+	}
+	if left, err := os.ReadDir(f.native.Work); err != nil || len(left) > 0 {
+		t.Errorf("the work folder still holds %v, %v", left, err)
+	}
+}
+
+// TestGeneratedBuildRequires: asked for in two rounds, the second of which only
+// shows once the first is there.
+func TestGeneratedBuildRequires(t *testing.T) {
+	f := newFarm(t)
+	s := f.spec(t, source(t, "dynamic", `BuildArch: noarch
+BuildRequires: make
+%description
+Asks for more, twice.
+%generate_buildrequires
+echo bison
+if test -x /usr/bin/bison; then echo flex; fi
+%build
+bison --version
+flex --version
+%install
+mkdir -p %{buildroot}/usr/share/dynamic
+%files
+/usr/share/dynamic
+`))
+	r := f.good(t, s)
+	if len(r.RPMs) != 1 || !strings.Contains(r.RPMs[0], "dynamic-1-1") {
+		t.Errorf("it made %q", r.RPMs)
+	}
+	if want := []string{"prepping", "building", "prepping", "building", "prepping", "building", "cleanup"}; !slices.Equal(r.phases, want) {
+		t.Errorf("phases are %q", r.phases)
+	}
+	s.SRPM = source(t, "insatiable", "BuildArch: noarch\n%description\nNever content.\n%generate_buildrequires\necho 'nothing-has-this'\n%files\n")
+	r = f.build(t.Context(), t, s)
+	if r.Failure == nil || r.Failure.Kind != plague.FailurePackage || !strings.Contains(r.Failure.Message, "nothing-has-this") {
+		t.Errorf("unmet generated BuildRequires: %+v", r.Failure)
+	}
+}
+
+// TestHostileScriptlet installs a BuildRequires whose scriptlet is root and tries
+// to leave the sandbox; what it saw is in the root.log.
+func TestHostileScriptlet(t *testing.T) {
+	f := newFarm(t)
+	marker := filepath.Join(t.TempDir(), "owned")
+	own := repository(t, "own", map[string]string{"hostile": `BuildArch: noarch
+%description
+Wants out.
+%post
+exec 2>&1
+mkdir -p ` + filepath.Dir(marker) + ` && echo x > ` + marker + `
+mount -t tmpfs x /mnt && echo ESCAPE mount
+mknod /tmp/disk b 254 0 && echo ESCAPE mknod
+echo 1 > /proc/sys/kernel/sysrq && echo ESCAPE sysctl
+(echo > /dev/tcp/127.0.0.1/` + port(f.distro.URL) + `) && echo ESCAPE network
+test -e /proc/1/root/etc/passwd && echo ESCAPE proc
+chroot /proc/1/root /bin/true && echo ESCAPE chroot
+unshare -U true && echo ESCAPE userns
+id -u > /hostile-ran
+echo seen by root.log
+:
+%files
+`})
+	s := f.spec(t, source(t, "innocent", `BuildArch: noarch
+BuildRequires: hostile
+%description
+Has a bad friend.
+%build
+cat /hostile-ran
+%install
+mkdir -p %{buildroot}/usr/share/innocent
+%files
+/usr/share/innocent
+`))
+	own.Own = true
+	s.Repos = append(s.Repos, own)
+	r := f.good(t, s)
+	log := r.root.String()
+	if !strings.Contains(log, "seen by root.log") {
+		t.Errorf("the scriptlet did not run, or was not heard:\n%s", end(log))
+	}
+	if strings.Contains(log, "ESCAPE") {
+		t.Errorf("it got out:\n%s", end(log))
+	}
+	if _, err := os.Stat(marker); err == nil {
+		t.Error("it wrote to the machine")
+	}
+	if !strings.Contains(r.build.String(), "\n0\n") {
+		t.Error("what it left in the buildroot is not seen by the build")
+	}
+	// Nothing of it is in the layers that other builds use.
+	found, err := exec.Command("find", f.native.Cache, "-name", "hostile-ran").Output()
+	if err != nil || len(found) > 0 {
+		t.Errorf("found %s, %v", found, err)
+	}
+}
+
+func port(url string) string { return url[strings.LastIndexByte(url, ':')+1:] }
+
+// TestOwnRepositoryUpdatesTheBase: what was built here comes before the
+// distribution's, in every buildroot from the next snapshot on.
+func TestOwnRepositoryUpdatesTheBase(t *testing.T) {
+	f := newFarm(t)
+	own := repository(t, "own", map[string]string{"lab-release": `Epoch: 7
+BuildArch: noarch
+Provides: system-release = 13
+%description
+Newer than the base.
+%install
+mkdir -p %{buildroot}/etc/rpm
+echo '%dist .newer' > %{buildroot}/etc/rpm/macros.lab
+%files
+/etc/rpm/macros.lab
+`})
+	s := f.spec(t, source(t, "asks", "BuildArch: noarch\n%description\nAsks.\n%build\nrpm -q --qf '%{epoch}:' lab-release; rpm --eval %%dist\n%files\n"))
+	s.Macros = nil
+	own.Own = true
+	s.Repos = append(s.Repos, own)
+	r := f.good(t, s)
+	if !strings.Contains(r.build.String(), "7:.newer") {
+		t.Errorf("the base was not updated:\n%s\n%s", r.job.String(), end(r.build.String()))
+	}
+	r = f.good(t, s)
+	if strings.Contains(r.job.String(), "made in") {
+		t.Errorf("layers are made twice:\n%s", r.job.String())
+	}
+}
+
+// TestUnpinned follows a repository that nobody pinned.
+func TestUnpinned(t *testing.T) {
+	f := newFarm(t)
+	s := f.spec(t, "tree")
+	s.Repos[0].RepomdSHA256 = ""
+	f.good(t, s)
+	if r := f.good(t, s); strings.Contains(r.job.String(), "made in") {
+		t.Errorf("the base is made anew though nothing has changed:\n%s", r.job.String())
+	}
+}
+
+// TestTwoSlots builds at once with a cold cache: one makes the base, the other waits.
+func TestTwoSlots(t *testing.T) {
+	f := newFarm(t)
+	runs := make(chan *run, 2)
+	for i := range 2 {
+		s := f.spec(t, "tree")
+		s.ID, s.UID, s.GID = []string{"1-1", "2-1"}[i], slot+i, slot+i
+		go func() {
+			r := &run{out: t.TempDir()}
+			r.Result, r.err = f.native.Build(t.Context(), s, buildroot.Log{Root: &r.root, Build: &r.build, Job: &r.job}, r.out, func(string) {})
+			runs <- r
+		}()
+	}
+	made := 0
+	for range 2 {
+		r := <-runs
+		if r.err != nil || r.Failure != nil || len(r.RPMs) != 1 {
+			t.Errorf("%v, %+v, %s", r.err, r.Failure, end(r.root.String()))
+		}
+		made += strings.Count(r.job.String(), "base layer") * strings.Count(r.job.String(), "made in")
+	}
+	if made < 1 || made > 2 { // the one that waited says how long it took as well
+		t.Errorf("the base was made %d times", made)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	f := newFarm(t)
+	for _, dir := range []string{"work/1-1/own/builddir", "work/2-1", "cache/layers/.new-0123", "cache/dnf-1/old", "cache/dnf-1/new", "cache/layers/0123"} {
+		if err := os.MkdirAll(filepath.Join(f.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-30 * 24 * time.Hour)
+	if err := os.Chtimes(filepath.Join(f.dir, "cache/dnf-1/old"), long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.native.Sweep([]string{"2-1"}); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{"work/1-1": false, "work/2-1": true, "cache/layers/.new-0123": false, "cache/layers/0123": true,
+		"cache/dnf-1/old": false, "cache/dnf-1/new": true} {
+		if _, err := os.Stat(filepath.Join(f.dir, dir)); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", dir, err == nil, want)
+		}
+	}
+}
+
+func TestNull(t *testing.T) {
+	ready := filepath.Join(t.TempDir(), "tree-1-1.noarch.rpm")
+	if err := os.WriteFile(ready, []byte("ready"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var job bytes.Buffer
+	out := t.TempDir()
+	var phases []string
+	r, err := buildroot.Null{RPMs: []string{ready}}.Build(t.Context(), buildroot.Spec{}, buildroot.Log{Job: &job}, out, func(p string) { phases = append(phases, p) })
+	if err != nil || r.Failure != nil || !slices.Equal(r.RPMs, []string{"tree-1-1.noarch.rpm"}) || len(phases) != 3 {
+		t.Errorf("%v, %+v, %q", err, r, phases)
+	}
+	if got, err := os.ReadFile(filepath.Join(out, r.RPMs[0])); err != nil || string(got) != "ready" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
