@@ -67,6 +67,11 @@ func (b *Builder) journal(a *attempt) error {
 	if err := b.Work.MkdirAll(path.Join(dir, filesDir), 0o755); err != nil {
 		return err
 	}
+	// The daemon's own file, so that it may lock it after a supervisor has,
+	// which is root.
+	if err := b.Work.WriteFile(path.Join(dir, lockFile), nil, 0o600); err != nil {
+		return err
+	}
 	data, err := json.Marshal(a.record)
 	if err != nil {
 		return err

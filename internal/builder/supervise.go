@@ -114,7 +114,7 @@ func (s *Supervision) spec(r record) buildroot.Spec {
 		Macros: r.Work.Macros, BuildHost: s.Hostname,
 	}
 	for _, repo := range r.Work.Repos {
-		one := buildroot.Repo{ID: repo.ID, URL: repo.URL, RepomdSHA256: repo.Repomd}
+		one := buildroot.Repo{ID: repo.ID, URL: repo.URL, RepomdSHA256: repo.Repomd, Own: repo.Own}
 		if repo.Own {
 			one.CACert = s.CACert
 		}

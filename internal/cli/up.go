@@ -112,7 +112,7 @@ type farm struct {
 	Target  string   `json:"target"`
 	User    string   `json:"user"`
 	Client  string   `json:"client_config"`
-	CA      string   `json:"ca"`
+	CA      string   `json:"ca_cert"`
 	Users   string   `json:"users"`   // address of the users' door
 	Files   string   `json:"files"`   // of the builders'
 	Web     string   `json:"web"`     // of the public web
