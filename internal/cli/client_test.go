@@ -28,6 +28,7 @@ func TestClientScripts(t *testing.T) {
 			"mode": scriptMode, "exits": scriptExits, "config": scriptConfig,
 		},
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else -race makes each program wait a second at its end
 			if err := os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700); err != nil {
 				return err
 			}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"plague"
@@ -167,27 +166,6 @@ func manCommand() *cobra.Command {
 				return fmt.Errorf("%w: %w", plague.ErrInvalid, err)
 			}
 			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Section: "1", Source: "Plague", Manual: "Plague"}, args[0])
-		},
-	}
-}
-
-func versionCommand(s Streams) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "say which version this is",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			version, revision := "unknown", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
-				for _, v := range info.Settings {
-					if v.Key == "vcs.revision" {
-						revision = " " + v.Value
-					}
-				}
-			}
-			_, err := fmt.Fprintf(s.Out, "plague %s%s\n", version, revision)
-			return err
 		},
 	}
 }

@@ -62,15 +62,11 @@ func putAside(name string) error {
 	return os.Rename(name, name+importedSuffix)
 }
 
-// takeOver imports the users' file that was put aside into a database that has
-// no users yet. A crash after putAside loses nothing: the next time is as good.
+// takeOver imports the users' file that was put aside; the database knows which
+// files it had. After a crash in between the next time is as good.
 func takeOver(ctx context.Context, db *store.DB, aside string) error {
 	if _, err := os.Stat(aside); errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}
-	users, err := db.Users(ctx)
-	if err != nil || len(users) > 0 {
-		return err
 	}
 	if _, err := db.ImportUsers(ctx, time.Now(), aside); err != nil {
 		return fmt.Errorf("take over the users of %s: %w", aside, err)

@@ -36,8 +36,10 @@ func newJob(t *testing.T, f *liveFarm, arches ...string) *builtJob {
 	var err error
 	j.term, err = f.db.Acquire(t.Context(), "test", time.Hour)
 	j.must(err)
+	srpm := strings.Repeat("ab", 32)
+	j.must(f.db.AddUpload(t.Context(), time.Now(), "me@example.com", srpm, 1))
 	j.uid, err = f.db.Submit(t.Context(), time.Now(), store.NewJob{
-		User: "me@example.com", Package: "hello", Source: "hello-1.0-1.src.rpm", SRPM: strings.Repeat("ab", 32), SRPMSize: 1,
+		User: "me@example.com", Package: "hello", Source: "hello-1.0-1.src.rpm", SRPM: srpm, SRPMSize: 1,
 		Target: "fedora-development-extras", Epoch: "0", Version: "1.0", Release: "1",
 	})
 	j.must(err)
