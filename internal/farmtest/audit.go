@@ -1,0 +1,257 @@
+package farmtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"plague"
+	"plague/internal/store"
+)
+
+// audit holds the farm at rest against the invariants of the design. Their
+// numbers begin each message.
+func (w *World) audit() {
+	db, err := store.Open(w.ctx, w.database(), store.Options{})
+	if err != nil {
+		w.broken("6: %v", err)
+		return
+	}
+	defer db.Close()
+	a := &audit{World: w, db: db}
+	for _, check := range []func() error{a.jobs, a.repositories, a.machinesAtRest, a.refusals} {
+		if err := check(); err != nil {
+			w.broken("6: %v", err)
+		}
+	}
+}
+
+// audit is one look at everything.
+type audit struct {
+	*World
+	db *store.DB
+}
+
+func (a *audit) jobs() error {
+	jobs, err := everyJob(a.ctx, a.db)
+	if err != nil {
+		return err
+	}
+	counts := map[plague.JobState]int64{}
+	for _, j := range jobs {
+		counts[j.State]++
+		if err := a.job(j); err != nil {
+			return err
+		}
+	}
+	kept, err := a.db.Counts(a.ctx)
+	if err != nil {
+		return err
+	}
+	for _, state := range plague.JobStates() {
+		if kept[state] != counts[state] {
+			a.broken("1: the store counts %d jobs as %s, there are %d", kept[state], state, counts[state])
+		}
+	}
+	return nil
+}
+
+// job checks one job: its history, its arch jobs, and that it ended as it had
+// to.
+func (a *audit) job(j plague.Job) error {
+	if err := a.history(j); err != nil {
+		return err
+	}
+	arches, err := a.db.ArchJobs(a.ctx, j.UID, j.Run)
+	if err != nil {
+		return err
+	}
+	for _, aj := range arches {
+		if !aj.State.Final() {
+			a.broken("1: job %d rests as %s, its arch job %d for %s is %s", j.UID, j.State, aj.ID, aj.Arch, aj.State)
+		}
+		if j.State.Published() && aj.State != plague.ArchDone {
+			a.broken("3: job %d is %s, its arch job for %s is %s", j.UID, j.State, aj.Arch, aj.State)
+		}
+		if err := a.attempts(j, aj); err != nil {
+			return err
+		}
+	}
+	if err := a.files(j, arches); err != nil {
+		return err
+	}
+	return a.verdict(j, arches)
+}
+
+// history walks the events of a job: each transition is legal, and follows the
+// one before.
+func (a *audit) history(j plague.Job) error {
+	events, err := a.db.JobEvents(a.ctx, j.UID)
+	if err != nil {
+		return err
+	}
+	state := plague.JobState("")
+	arch := map[plague.ArchJobID]plague.ArchState{}
+	for _, e := range events {
+		switch {
+		case e.What == "arch_job" || e.ArchJob != 0 && e.To != "":
+			from, to := plague.ArchState(e.From), plague.ArchState(e.To)
+			if from != arch[e.ArchJob] || from != "" && !from.CanBecome(to) || from == "" && to != plague.ArchQueued {
+				a.broken("2: job %d, arch job %d was %q, the event says %q to %q", j.UID, e.ArchJob, arch[e.ArchJob], from, to)
+			}
+			arch[e.ArchJob] = to
+		case e.What == "job" || e.What == "submitted":
+			from, to := plague.JobState(e.From), plague.JobState(e.To)
+			if from == "" && to == "" {
+				to = plague.JobWaiting
+			}
+			begins := from == "" && to == plague.JobWaiting || from.Requeueable() && to == plague.JobWaiting
+			if from != state || !begins && !from.CanBecome(to) {
+				a.broken("1: job %d was %q, the event says %q to %q", j.UID, state, from, to)
+			}
+			state = to
+			if to == plague.JobKilled {
+				a.killer(j, e.Who)
+			}
+		}
+	}
+	if state != j.State {
+		a.broken("1: job %d is %s, its events say %s", j.UID, j.State, state)
+	}
+	return nil
+}
+
+// killer checks that whoever killed a job might.
+func (a *audit) killer(j plague.Job, who string) {
+	at := slices.IndexFunc(users(), func(u plague.User) bool { return u.Email == who })
+	if at < 0 || !users()[at].Can(plague.KillAnyJob) && (who != j.User || !users()[at].Can(plague.OwnJobs)) {
+		a.broken("5: %s killed job %d of %s", who, j.UID, j.User)
+	}
+}
+
+// attempts checks the numbers of one arch job, and what the machines know.
+func (a *audit) attempts(j plague.Job, aj plague.ArchJob) error {
+	all, err := a.db.Attempts(a.ctx, aj.ID)
+	if err != nil {
+		return err
+	}
+	tokens, done := map[string]bool{}, 0
+	for i, at := range all {
+		if at.Number != i+1 || tokens[at.Token] {
+			a.broken("2: arch job %d has attempt %d (%s) at place %d", aj.ID, at.Number, at.Token, i+1)
+		}
+		tokens[at.Token] = true
+		if at.EndedAt.IsZero() || at.Outcome == "" {
+			a.broken("1: job %d, attempt %d of arch job %d has not ended", j.UID, at.Number, aj.ID)
+		}
+		if at.Outcome == "done" {
+			done++
+		}
+	}
+	if aj.Attempt != len(all) {
+		a.broken("2: arch job %d is at attempt %d of %d", aj.ID, aj.Attempt, len(all))
+	}
+	if accepted := aj.State == plague.ArchDone; done > 1 || accepted != (done == 1) {
+		a.broken("2: arch job %d (%s) has %d attempts that were accepted", aj.ID, aj.State, done)
+	}
+	return nil
+}
+
+// verdict says whether a job ended as its recipe and its users had it.
+func (a *audit) verdict(j plague.Job, arches []plague.ArchJob) error {
+	r, ok := a.recipe(j.NVR())
+	if !ok {
+		a.broken("4: nobody ever made %s of job %d", j.NVR(), j.UID)
+		return nil
+	}
+	var cannot []string
+	excused := false
+	for _, aj := range arches {
+		if r.Fails == "*" || r.Fails == aj.Arch || r.Fails != "" && aj.Arch == "noarch" || r.Hangs {
+			cannot = append(cannot, aj.Arch)
+		}
+		if r.Infra >= a.options.InfraBudget {
+			cannot = append(cannot, aj.Arch)
+		}
+		excused = excused || a.lies[aj.ID] || aj.Infra >= a.options.InfraBudget || aj.Lost >= a.options.LostBudget
+	}
+	switch {
+	case j.State == plague.JobKilled:
+	case j.State != plague.JobFailed && len(cannot) > 0 && r.Fails != "aarch64":
+		a.broken("4: job %d is %s, and %s cannot be built for %v", j.UID, j.State, j.NVR(), cannot)
+	case j.State != plague.JobFailed || len(cannot) > 0 || excused:
+	case j.After != 0 && strings.Contains(j.Reason, "waits for"):
+		return a.doomed(j)
+	case strings.Contains(j.Reason, "already in the repository"):
+		return a.collides(j, r)
+	default:
+		a.broken("1: job %d (%s) failed for no good reason: %s", j.UID, j.NVR(), j.Reason)
+	}
+	return nil
+}
+
+// doomed checks that the job before has failed, or is one that publishes
+// nothing.
+func (a *audit) doomed(j plague.Job) error {
+	before, err := a.db.Job(a.ctx, j.After)
+	if err != nil {
+		return err
+	}
+	if before.State != plague.JobFailed && before.State != plague.JobKilled && !before.Scratch {
+		a.broken("1: job %d failed because of job %d, which is %s", j.UID, before.UID, before.State)
+	}
+	return nil
+}
+
+// collides checks that another job has published a file of the same name.
+func (a *audit) collides(j plague.Job, r Recipe) error {
+	n, err := a.db.Current(a.ctx, j.Target, plague.LineBuild)
+	if err != nil {
+		return err
+	}
+	members, err := a.db.Members(a.ctx, j.Target, plague.LineBuild, n)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		for name := range r.names(j, m.Arch) {
+			if m.Job != j.UID && m.File.Name == name {
+				return nil
+			}
+		}
+	}
+	a.broken("3: job %d failed because %s, and nothing there has its files", j.UID, j.Reason)
+	return nil
+}
+
+// names are the files that a job's recipe makes on an arch.
+func (r Recipe) names(j plague.Job, arch string) map[string]bool {
+	names := map[string]bool{}
+	for _, n := range r.makes(nevra(j), arch) {
+		names[n.Filename()] = true
+	}
+	return names
+}
+
+// machinesAtRest checks what builders keep: nothing, and nothing was ever begun
+// twice.
+func (a *audit) machinesAtRest() error {
+	for _, m := range a.machines {
+		for dir, n := range m.starts {
+			if n > 1 {
+				a.broken("6: %d supervisors began in %s", n, dir)
+			}
+		}
+		if left := m.supervised(); len(left) > 0 {
+			a.broken("6: on %s there are still supervisors of %v", m.name, left)
+		}
+		if kept := m.kept(); len(kept) > 0 {
+			a.broken("6: %v", kept)
+		}
+	}
+	held, err := a.db.Held(a.ctx, "")
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	return fmt.Errorf("%d arch jobs are still held", len(held))
+}

@@ -1,0 +1,101 @@
+package farmtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"plague"
+	"plague/internal/wire"
+)
+
+// refusals asks for what may not be, and checks that each is refused with a
+// reason and that the database is as before.
+func (a *audit) refusals() error {
+	before, err := a.state()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, time.Minute)
+	defer cancel()
+	build := func(who string, in wire.Submission, file []byte) error {
+		_, err := a.Person(who).Build(ctx, in, file)
+		return err
+	}
+	src := RPMFile{NEVRA: nevra(plague.Job{Package: "new", Version: "1", Release: "1"})}
+	right := wire.Submission{Package: "new", Source: "new-1-1.src.rpm", Target: "devel"}
+	with := func(change func(*wire.Submission)) wire.Submission {
+		in := right
+		change(&in)
+		return in
+	}
+	bin := RPMFile{NEVRA: src.NEVRA, SourceRPM: "new-1-1.src.rpm"}
+	bin.Arch = "x86_64"
+	tries := map[string]error{
+		"no capability":      build("guest@farm", right, src.Bytes()),
+		"no user":            build(stranger, right, src.Bytes()),
+		"no name":            build("", right, src.Bytes()),
+		"unknown target":     build("ann@farm", with(func(s *wire.Submission) { s.Target = "devle" }), src.Bytes()),
+		"illegal package":    build("ann@farm", with(func(s *wire.Submission) { s.Package = "../new" }), src.Bytes()),
+		"not an SRPM":        build("ann@farm", right, []byte("#!/bin/sh\n")),
+		"a binary package":   build("ann@farm", right, bin.Bytes()),
+		"truncated":          build("ann@farm", right, src.Bytes()[:700]),
+		"kill by a guest":    second(a.Person("guest@farm").Kill(ctx, 1)),
+		"kill of nothing":    second(a.Person("root@farm").Kill(ctx, 100_000)),
+		"pause by anybody":   second(a.Person("ann@farm").SetPaused(ctx, true)),
+		"list by a stranger": second(a.Person(stranger).Jobs(ctx, wire.ListFilter{})),
+	}
+	jobs, err := everyJob(a.ctx, a.db)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		tries[fmt.Sprintf("kill of job %d at rest", j.UID)] = second(a.Person("root@farm").Kill(ctx, j.UID))
+		if len(tries) > 20 {
+			break
+		}
+	}
+	for what, err := range tries {
+		if err == nil || !refused(err) {
+			a.broken("8: %s was not refused: %v", what, err)
+		}
+	}
+	after, err := a.state()
+	if err == nil && !slices.Equal(before, after) {
+		a.broken("8: what was refused has changed the database: %v was %v", after, before)
+	}
+	return err
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// state is all that a refused request could have changed.
+func (a *audit) state() ([]string, error) {
+	jobs, err := everyJob(a.ctx, a.db)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, j := range jobs {
+		all = append(all, fmt.Sprint(j))
+	}
+	last, err := a.db.LastEvent(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	users, err := a.db.Users(a.ctx)
+	if err != nil {
+		return nil, err
+	}
+	paused, _, err := a.db.Paused(a.ctx)
+	used := int64(0)
+	for _, u := range users {
+		n, err := a.db.Uploaded(a.ctx, u.Email)
+		if err != nil {
+			return nil, err
+		}
+		used += n
+	}
+	return append(all, fmt.Sprint(last, users, paused, used)), err
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package farmtest
+
+const raceEnabled = false

@@ -1,0 +1,189 @@
+package farmtest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"plague"
+	"plague/internal/rpm"
+	"plague/internal/wire"
+)
+
+// script is a schedule: what happens when, drawn from the seed.
+type script struct {
+	w    *World
+	dice *rand.Rand
+	made int // packages so far
+}
+
+// populate makes the machines.
+func (s *script) populate() {
+	w, d := s.w, s.dice
+	for i := range 1 + d.IntN(4) {
+		m := newMachine(w, fmt.Sprintf("builder%d", i+1), 1+d.IntN(3), [][]string{{"x86_64"}, {"aarch64"}, {"x86_64", "aarch64"}}[d.IntN(3)])
+		if i == 0 {
+			m.arches = []string{"x86_64", "aarch64"} // or some jobs would wait for ever, and rightly so
+		}
+		m.lies = i > 0 && d.IntN(4) == 0
+		w.machines = append(w.machines, m)
+		w.trace.Add(m.name, "has %d slots for %v, lies: %v", m.slots, m.arches, m.lies)
+	}
+}
+
+// act does the next thing.
+func (s *script) act() {
+	w, d := s.w, s.dice
+	switch n := d.IntN(100); {
+	case n < 45:
+		s.submit()
+	case n < 55:
+		s.kill()
+	case n < 58:
+		s.pause()
+	case n < 65:
+		w.main.Crash(d.IntN(400), s.while(90*time.Second))
+	case n < 68:
+		w.main.Restart(s.while(30 * time.Second))
+	case n < 71:
+		w.second.Intrude(s.while(time.Minute), d.IntN(2)*d.IntN(300))
+	case n < 78:
+		s.machine().Crash(d.IntN(120), s.while(4*time.Minute))
+	case n < 81:
+		s.machine().Restart(s.while(30 * time.Second))
+	case n < 84:
+		s.machine().Reboot(s.while(3 * time.Minute))
+	case n < 87:
+		m := s.machine()
+		if dirs := m.supervised(); len(dirs) > 0 {
+			m.killSupervisor(dirs[d.IntN(len(dirs))])
+		}
+	case n < 92:
+		m := s.machine()
+		w.trace.Add(m.name, "is out of reach")
+		w.net.Away(m.name, s.while(5*time.Minute))
+	case n < 94:
+		w.trace.Add(mainSite, "the database is away")
+		w.DatabaseAway(s.while(time.Minute))
+	case n < 97:
+		w.trace.Add(mainSite, "the disk is full")
+		w.Full(mainSite, s.while(time.Minute))
+	default:
+		m := s.machine()
+		w.trace.Add(m.name, "the disk is full")
+		w.Full(m.name, s.while(time.Minute))
+	}
+}
+
+func (s *script) machine() *Machine { return s.w.machines[s.dice.IntN(len(s.w.machines))] }
+
+// while is a time up to most, short ones as likely as long ones.
+func (s *script) while(most time.Duration) time.Duration {
+	return time.Duration(float64(most) * s.dice.Float64() * s.dice.Float64())
+}
+
+// submit asks for a build that may be right or wrong.
+func (s *script) submit() {
+	w, d := s.w, s.dice
+	s.made++
+	name := fmt.Sprintf("p%d", s.made)
+	if s.made > 1 && d.IntN(6) == 0 {
+		name = fmt.Sprintf("p%d", 1+d.IntN(s.made-1)) // the same once more, or another release of it
+	}
+	src := RPMFile{NEVRA: rpm.NEVRA{Name: name, EVR: rpm.EVR{Version: "1", Release: fmt.Sprint(1 + d.IntN(2))}}}
+	r, known := w.recipe(src.NVR())
+	if !known {
+		r = s.recipe()
+		w.mu.Lock()
+		w.recipes[src.NVR()] = r
+		w.mu.Unlock()
+	}
+	if r.Noarch {
+		src.BuildArch = []string{rpm.Noarch}
+	}
+	in := wire.Submission{Package: name, Source: src.NVR() + ".src.rpm", Target: []string{"devel", "lab-12-extras", "lab-12-core"}[d.IntN(3)]}
+	in.Scratch = d.IntN(10) == 0
+	in.Priority = -d.IntN(2) * d.IntN(10)
+	if s.made > 1 && d.IntN(8) == 0 {
+		in.After = plague.JobID(1 + d.IntN(s.made))
+	}
+	who := users()[d.IntN(3)].Email
+	file := src.Bytes()
+	allowed := true
+	switch d.IntN(20) {
+	case 0:
+		who, allowed = "guest@farm", false
+	case 1:
+		who, allowed = stranger, false
+	case 2:
+		in.Target, allowed = "lab-13-extras", false
+	case 3:
+		in.Package, allowed = "other", false
+	case 4:
+		file, allowed = file[:len(file)-5], false
+	}
+	p := w.Person(who)
+	w.after(func() {
+		uid, err := p.Build(w.ctx, in, file)
+		w.trace.Add(who, "build %s for %s (after %d, scratch %v): job %d, %v", in.Source, in.Target, in.After, in.Scratch, uid, err)
+		if err == nil && !allowed {
+			w.broken("5: %s got job %d for %s %s", who, uid, in.Package, in.Source)
+		}
+	})
+}
+
+// recipe makes a package up.
+func (s *script) recipe() Recipe {
+	d := s.dice
+	r := Recipe{Prepping: s.while(20 * time.Second), Building: s.while(5 * time.Minute), Noarch: d.IntN(4) == 0, Doc: d.IntN(5) == 0}
+	switch d.IntN(16) {
+	case 0:
+		r.Fails = "*"
+	case 1:
+		r.Fails = "aarch64"
+	case 2:
+		r.Hangs = true
+	case 3:
+		r.Infra = 1 + d.IntN(3)
+	case 4:
+		r.Infra = 100
+	case 5:
+		r.Steals = fmt.Sprintf("p%d", 1+d.IntN(s.made))
+	}
+	return r
+}
+
+// kill asks for the end of a job, by somebody who may or may not.
+func (s *script) kill() {
+	w, d := s.w, s.dice
+	uid := plague.JobID(1 + d.IntN(s.made+1))
+	who := append(users(), plague.User{Email: stranger})[d.IntN(5)].Email
+	p := w.Person(who)
+	w.after(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		defer cancel()
+		said, err := p.Kill(ctx, uid)
+		w.trace.Add(who, "kill %d: %s %v", uid, said, err)
+		if err == nil && (who == stranger || who == "guest@farm") {
+			w.broken("5: %s killed job %d", who, uid)
+		}
+	})
+}
+
+// pause stops the farm for a while, or tries to.
+func (s *script) pause() {
+	w, d := s.w, s.dice
+	who := users()[d.IntN(4)].Email
+	p, long := w.Person(who), s.while(2*time.Minute)
+	w.after(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Minute)
+		defer cancel()
+		_, err := p.SetPaused(ctx, true)
+		w.trace.Add(who, "pause: %v", err)
+		if err == nil && who != "root@farm" {
+			w.broken("5: %s paused the farm", who)
+		}
+		w.sleep(long)
+	})
+}

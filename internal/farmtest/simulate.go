@@ -1,0 +1,109 @@
+package farmtest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"plague"
+	"plague/internal/store"
+)
+
+// Simulate plays the schedule of the world's seed over a copy of a migrated
+// database, ends everything, and gives the invariants that did not hold.
+func (w *World) Simulate(database []byte) []string {
+	defer w.Close()
+	if err := w.play(database); err != nil {
+		w.broken("6: %v", err)
+	}
+	if len(w.Problems()) == 0 {
+		w.audit()
+	}
+	return w.Problems()
+}
+
+func (w *World) play(database []byte) error {
+	s := &script{w: w, dice: rand.New(rand.NewPCG(w.seed, 0))}
+	s.populate()
+	if err := w.found(database); err != nil {
+		return err
+	}
+	w.revive(0, w.main.Start)
+	for _, m := range w.machines {
+		w.revive(0, m.Start)
+	}
+	for range 5 + s.dice.IntN(26) {
+		w.sleep(s.while(time.Minute))
+		s.act()
+	}
+	w.sleep(s.while(2 * time.Minute))
+	return w.settle()
+}
+
+// restWithin is how long the farm may take to come to rest when nobody
+// disturbs it: longer than all attempts that a budget allows.
+const restWithin = 12 * time.Hour
+
+// settle ends the faults and waits until nothing is left to do.
+func (w *World) settle() error {
+	w.trace.Add("script", "the faults are over")
+	close(w.settling)
+	w.net.Calm()
+	w.doings.Wait()
+	if _, err := w.Person("root@farm").SetPaused(w.ctx, false); err != nil {
+		return fmt.Errorf("end the pause: %w", err)
+	}
+	db, err := store.Open(w.ctx, w.database(), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	began := time.Now()
+	for {
+		busy, err := w.busy(db)
+		if err != nil || len(busy) == 0 {
+			w.trace.Add("script", "at rest after %s", time.Since(began))
+			return err
+		}
+		if time.Since(began) > restWithin {
+			w.broken("1: nothing disturbs the farm for %s, and not at rest are %v", restWithin, busy)
+			return nil
+		}
+		time.Sleep(10 * time.Second)
+	}
+}
+
+// busy lists what the farm has still to do: jobs that do not rest, and attempts
+// that builders have not been told to forget.
+func (w *World) busy(db *store.DB) ([]string, error) {
+	jobs, err := everyJob(w.ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	var busy []string
+	for _, j := range jobs {
+		if !j.Resting() {
+			busy = append(busy, fmt.Sprintf("job %d (%s)", j.UID, j.State))
+		}
+	}
+	for _, m := range w.machines {
+		busy = append(busy, m.kept()...)
+	}
+	return busy, nil
+}
+
+func everyJob(ctx context.Context, db *store.DB) ([]plague.Job, error) {
+	var all []plague.Job
+	for {
+		f := store.Filter{Oldest: true, Limit: 1000}
+		if n := len(all); n > 0 {
+			f.After = all[n-1].UID
+		}
+		jobs, err := db.Jobs(ctx, f)
+		all = append(all, jobs...)
+		if err != nil || len(jobs) < f.Limit {
+			return all, err
+		}
+	}
+}
