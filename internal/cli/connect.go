@@ -21,6 +21,10 @@ import (
 // exitInterrupted is what shells give for a program that SIGINT ended.
 const exitInterrupted exitCode = 130
 
+// callTimeout is the longest a call may take with its answer, the wait for
+// events included. Uploads and logs take as long as they take.
+const callTimeout = 2 * time.Minute
+
 // client is a user's connection to the build server.
 type client struct {
 	*wire.User
@@ -78,7 +82,8 @@ func (cfg *clientConfig) connect() (*client, error) {
 		}
 	}
 	hc := httpsClient(pki.ClientConfig(&cert, roots, server))
-	rpc := &xmlrpc.Client{URL: cfg.address + wire.RPCPath, HTTP: hc, UserAgent: "plague-client"}
+	calls := &http.Client{Transport: hc.Transport, Timeout: callTimeout}
+	rpc := &xmlrpc.Client{URL: cfg.address + wire.RPCPath, HTTP: calls, UserAgent: "plague-client"}
 	return &client{User: &wire.User{RPC: rpc}, cfg: cfg, http: hc}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"plague/internal/xmlrpc"
 
@@ -57,37 +58,41 @@ func (s screen) state(name, text string) string {
 // cell is one field of a table; state is set where it may be painted.
 type cell struct{ text, state string }
 
-// table shows rows in aligned columns. The last column is cut at the edge of a
-// terminal.
+// table shows rows in aligned columns. A terminal cuts lines at its edge.
 func (s screen) table(head []string, rows [][]cell) {
-	width := make([]int, len(head))
+	first := make([]cell, len(head))
 	for i, h := range head {
-		width[i] = len(h)
-		for _, r := range rows {
-			width[i] = max(width[i], len([]rune(r[i].text)))
+		first[i].text = h
+	}
+	rows = append([][]cell{first}, rows...)
+	width := make([]int, len(head))
+	for _, r := range rows {
+		for i, c := range r {
+			width[i] = max(width[i], utf8.RuneCountInString(c.text))
 		}
 	}
-	line := func(row func(i int) cell) {
+	for _, r := range rows {
 		left := s.width
-		for i := range head {
-			c := row(i)
-			text := []rune(c.text)
-			if s.terminal() && len(text) > left {
-				text = text[:max(left, 0)]
-			}
+		for i, c := range r {
+			text := s.fit(c.text, &left)
 			gap := ""
-			if i < len(head)-1 {
-				gap = strings.Repeat(" ", width[i]-len([]rune(c.text))+2)
+			if i < len(r)-1 {
+				gap = s.fit(strings.Repeat(" ", width[i]-utf8.RuneCountInString(c.text)+2), &left)
 			}
-			left -= width[i] + 2
-			fmt.Fprint(s, s.state(c.state, string(text)), gap)
+			fmt.Fprint(s, s.state(c.state, text), gap)
 		}
 		fmt.Fprintln(s)
 	}
-	line(func(i int) cell { return cell{text: head[i]} })
-	for _, r := range rows {
-		line(func(i int) cell { return r[i] })
+}
+
+// fit cuts text to the columns that are left of a terminal's line.
+func (s screen) fit(text string, left *int) string {
+	runes := []rune(text)
+	if s.terminal() && len(runes) > *left {
+		runes = runes[:*left]
 	}
+	*left -= len(runes)
+	return string(runes)
 }
 
 // printable replaces what would make a terminal do something: text from the

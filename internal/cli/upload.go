@@ -77,6 +77,10 @@ func (c *client) upload(ctx context.Context, s Streams, f *srpm, offset int64) e
 		if err == nil || !passing(err) {
 			return err
 		}
+		if tries.spent == 0 {
+			p.end()
+			fmt.Fprintf(s.Err, "the upload was cut off, trying again: %v\n", err)
+		}
 		if !tries.wait(ctx) {
 			return err
 		}
@@ -175,5 +179,6 @@ func (p *progress) Write(b []byte) (int, error) {
 func (p *progress) end() {
 	if !p.shown.IsZero() {
 		fmt.Fprint(p.screen, "\r\x1b[K")
+		p.shown = time.Time{}
 	}
 }
