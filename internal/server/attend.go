@@ -67,11 +67,13 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 			go func() { answers <- a.call(calls, o) }()
 		}
 		ans, err := a.next(ctx, answers, w.C, flying)
+		if ans != nil {
+			flying-- // whatever ended the wait: the answer has come
+		}
 		if err != nil {
 			return err
 		}
 		if ans != nil {
-			flying--
 			if err := s.over(ctx, "taking the report of "+link.Name, a.take(ctx, *ans)); err != nil {
 				return err
 			}
