@@ -15,7 +15,7 @@ func rooms() []room {
 	return []room{
 		{"plague", "", "the words: the standard library only"},
 		{"rpm", "plague", "leaf: NEVRA, versions, headers"},
-		{"pki", "plague", "leaf: the only room that knows certificates"},
+		{"pki", "plague durable", "the only room that knows certificates; keys are durable files"},
 		{"xmlrpc", "plague", "leaf: bytes and values, no method"},
 		{"durable", "plague", "leaf: files that survive a crash"},
 		{"artifact", "plague durable", "files by digest, on durable files"},

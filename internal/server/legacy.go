@@ -25,7 +25,7 @@ func (s *Server) legacyMethods() []xmlrpc.Method {
 	return []xmlrpc.Method{
 		{Name: wire.CallEnqueue, Signatures: strings5, Help: enqueue, Func: s.enqueuePath},
 		{Name: wire.CallEnqueueSRPM, Signatures: strings5, Help: enqueue, Func: s.enqueuePath},
-		{Name: wire.CallListJobs, Signatures: [][]string{{"array", "struct"}}, Help: "Lists jobs; answers (code, message, jobs).", Func: s.listJobs},
+		{Name: wire.CallListJobs, Signatures: [][]string{{"array", "struct"}, {"array"}}, Help: "Lists jobs; answers (code, message, jobs).", Func: s.listJobs},
 		{Name: wire.CallDetailJob, Signatures: [][]string{{"array", "int"}}, Help: "Gives one job; answers (code, message, job).", Func: s.detailJob},
 		{Name: wire.CallKillJob, Signatures: [][]string{{"array", "int"}, {"array", "string", "int"}}, Help: "Kills a job: [email,] uid; answers (code, message).", Func: s.killJob},
 		{Name: wire.CallPause, Signatures: [][]string{{"array", "boolean"}}, Help: "Pauses the farm, or lets it go on; answers (code, message).", Func: s.pause},
