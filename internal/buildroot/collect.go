@@ -1,7 +1,6 @@
 package buildroot
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,11 +27,11 @@ func collect(builddir, out string) ([]string, error) {
 		return nil, err
 	}
 	defer root.Close()
+	if info, err := root.Lstat("RPMS"); err != nil || !info.IsDir() {
+		return nil, packageTrouble("rpmbuild succeeded and left no folder of RPMs")
+	}
 	c := &collector{root: root, out: out, room: maxAllBytes}
 	if err := fs.WalkDir(root.FS(), "RPMS", c.visit); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, packageTrouble("rpmbuild succeeded and left no RPMs")
-		}
 		return nil, err
 	}
 	if len(c.names) == 0 {

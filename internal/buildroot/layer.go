@@ -30,9 +30,10 @@ func (l layer) root() string { return filepath.Join(l.dir, "root") }
 // release ends the use of the layer.
 func (l layer) release() { l.lock.Close() }
 
-// layerKey names a layer by all that its content follows from.
+// layerKey names a layer by all that its content follows from; the first word
+// changes when this room makes layers in another way.
 func layerKey(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	sum := sha256.Sum256([]byte("1\n" + strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:16])
 }
 

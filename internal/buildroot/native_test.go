@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // TestBuilds builds genuine packages one after the other, as a builder does.
 func TestBuilds(t *testing.T) {
 	f := newFarm(t)
+	f.coldCache(t)
 	for i, tt := range []struct {
 		name string
 		rpms int
@@ -44,6 +46,19 @@ func TestBuilds(t *testing.T) {
 		}
 		t.Logf("%s: %%build after %.3f s, whole %.3f s", tt.name, r.toBuild.Seconds(), r.total.Seconds())
 	}
+	fetched, err := filepath.Glob(filepath.Join(f.native.Cache, "dnf-*", "*"))
+	if err != nil || len(fetched) == 0 {
+		t.Fatalf("dnf's cache holds %v, %v", fetched, err)
+	}
+	for _, name := range fetched {
+		info, err := os.Lstat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := info.Sys().(*syscall.Stat_t); st.Uid != fetcher || st.Gid != fetcher {
+			t.Errorf("%s was made by %d:%d: dnf did not run as the user of downloads", name, st.Uid, st.Gid)
+		}
+	}
 }
 
 func TestFailures(t *testing.T) {
@@ -52,6 +67,8 @@ func TestFailures(t *testing.T) {
 	if err := os.WriteFile(notRPM, []byte("not an RPM"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	strange := repository(t, "strange", map[string]string{"anything": "BuildArch: noarch\n%description\nNothing.\n%files\n"})
+	strange.CACert = "" // nobody vouches for it
 	tests := []struct {
 		name, srpm string
 		change     func(s *buildroot.Spec)
@@ -79,6 +96,10 @@ func TestFailures(t *testing.T) {
 		{name: "changed repository", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
 			change: func(s *buildroot.Spec) { s.Repos[0].RepomdSHA256 = strings.Repeat("ab", 32) },
 			says:   []string{f.distro.RepomdSHA256, strings.Repeat("ab", 32), "lab"}},
+		{name: "no rpmbuild", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
+			change: func(s *buildroot.Spec) { s.Base = []string{"bash"} }, says: []string{"base layer", "rpm"}},
+		{name: "stranger's server", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
+			change: func(s *buildroot.Spec) { s.Repos = append(s.Repos, strange) }, says: []string{"Failed to download metadata"}},
 		{name: "odd repository", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
 			change: func(s *buildroot.Spec) { s.Repos[0].URL += "\nproxy=http://evil" }, says: []string{"want a name, and a URL"}},
 		{name: "odd macro", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhaseBuilding,
@@ -217,7 +238,7 @@ mkdir -p %{buildroot}/usr/share/innocent
 		t.Error("what it left in the buildroot is not seen by the build")
 	}
 	// Nothing of it is in the layers that other builds use.
-	found, err := exec.Command("find", f.native.Cache, "-name", "hostile-ran").Output()
+	found, err := exec.Command("find", f.native.Cache+"/layers/", "-name", "hostile-ran").Output()
 	if err != nil || len(found) > 0 {
 		t.Errorf("found %s, %v", found, err)
 	}
@@ -236,7 +257,7 @@ Provides: system-release = 13
 Newer than the base.
 %install
 mkdir -p %{buildroot}/etc/rpm
-echo '%dist .newer' > %{buildroot}/etc/rpm/macros.lab
+printf '%%%%dist .newer\n%%%%_dbpath /var/lib/rpm\n' > %{buildroot}/etc/rpm/macros.lab
 %files
 /etc/rpm/macros.lab
 `})
@@ -245,7 +266,7 @@ echo '%dist .newer' > %{buildroot}/etc/rpm/macros.lab
 	own.Own = true
 	s.Repos = append(s.Repos, own)
 	r := f.good(t, s)
-	if !strings.Contains(r.build.String(), "7:.newer") {
+	if log := r.build.String(); !strings.Contains(log, "\n7:") || !strings.Contains(log, "\n.newer\n") {
 		t.Errorf("the base was not updated:\n%s\n%s", r.job.String(), end(r.build.String()))
 	}
 	r = f.good(t, s)
@@ -265,9 +286,36 @@ func TestUnpinned(t *testing.T) {
 	}
 }
 
+// TestSecondArch builds for the 32-bit form of this machine.
+func TestSecondArch(t *testing.T) {
+	f := newFarm(t)
+	f.distro = serve(t, "lab", filepath.Join(demo(t, "mkdistro", "distro", "--arch", "i686"), "i686"))
+	s := f.spec(t, source(t, "small", `%global debug_package %{nil}
+BuildRequires: gcc
+%description
+Says what it is built for.
+%build
+uname -m
+echo 'int main(void) { return sizeof(void *) == 4 ? 0 : 1; }' > small.c
+gcc -o small small.c
+%install
+install -D small %{buildroot}/usr/bin/small
+%check
+%{buildroot}/usr/bin/small
+%files
+/usr/bin/small
+`))
+	s.Arch = "i686"
+	r := f.good(t, s)
+	if !slices.Equal(r.RPMs, []string{"small-1-1.i686.rpm"}) || !strings.Contains(r.build.String(), "\ni686\n") {
+		t.Errorf("it made %q\n%s", r.RPMs, end(r.build.String()))
+	}
+}
+
 // TestTwoSlots builds at once with a cold cache: one makes the base, the other waits.
 func TestTwoSlots(t *testing.T) {
 	f := newFarm(t)
+	f.coldCache(t)
 	runs := make(chan *run, 2)
 	for i := range 2 {
 		s := f.spec(t, "tree")
@@ -293,6 +341,7 @@ func TestTwoSlots(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	f := newFarm(t)
+	f.coldCache(t)
 	for _, dir := range []string{"work/1-1/own/builddir", "work/2-1", "cache/layers/.new-0123", "cache/dnf-1/old", "cache/dnf-1/new", "cache/layers/0123"} {
 		if err := os.MkdirAll(filepath.Join(f.dir, dir), 0o755); err != nil {
 			t.Fatal(err)

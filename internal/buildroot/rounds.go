@@ -98,6 +98,9 @@ func (b *build) verdict(res sandbox.Result, said string) error {
 	if res.Signal != 0 { // nothing inside but the kernel, out of memory, would do that to rpmbuild
 		return fmt.Errorf("rpmbuild was ended by signal %d", res.Signal)
 	}
+	if res.ExitCode == 126 || res.ExitCode == 127 {
+		return fmt.Errorf("the buildroot has no rpmbuild: %s", lastLine(said))
+	}
 	if m := regexp.MustCompile(`Bad exit status from \S+ \((%\w+)\)`).FindStringSubmatch(said); m != nil {
 		return packageTrouble("%s failed; build.log says why", m[1])
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -90,7 +91,25 @@ func newFarm(t *testing.T) *farm {
 	}
 	f.native = &buildroot.Native{Cache: filepath.Join(f.dir, "cache"), Work: filepath.Join(f.dir, "work"), Sandbox: sandbox.Native{}}
 	f.distro = serve(t, "lab", filepath.Join(distro, "x86_64"))
+	shared := filepath.Join(cacheDir(t), "layers")
+	if err := os.MkdirAll(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(f.native.Cache, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(shared, filepath.Join(f.native.Cache, "layers")); err != nil {
+		t.Fatal(err)
+	}
 	return f
+}
+
+// coldCache takes away the layers that tests share to save time.
+func (f *farm) coldCache(t *testing.T) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(f.native.Cache, "layers")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // serve makes a pinned repository of a folder.
@@ -189,12 +208,18 @@ func pack(t *testing.T, how string, specs map[string]string) string {
 	return top
 }
 
-// repository makes a pinned repository of binary packages.
+// repository makes a pinned repository of binary packages, over https.
 func repository(t *testing.T, id string, specs map[string]string) buildroot.Repo {
 	t.Helper()
 	dir := filepath.Join(pack(t, "-bb", specs), "RPMS")
 	command(t, nil, "createrepo_c", "-q", "--no-database", dir)
-	return serve(t, id, dir)
+	s := httptest.NewTLSServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(s.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return buildroot.Repo{ID: id, URL: s.URL, RepomdSHA256: digest(t, filepath.Join(dir, "repodata/repomd.xml")), CACert: ca}
 }
 
 func source(t *testing.T, name, text string) string {
