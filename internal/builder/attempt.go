@@ -79,8 +79,10 @@ func (b *Builder) journal(a *attempt) error {
 	return b.Work.WriteFile(path.Join(dir, recordFile), data, 0o644)
 }
 
+// remove deletes an attempt's folder. One that was refused has one, too, if
+// the disk failed while it was journalled.
 func (b *Builder) remove(a *attempt) error {
-	if a.report.Refused != "" {
+	if a.record.AcceptedAt.IsZero() {
 		return nil
 	}
 	return b.Work.RemoveAll(dirName(a.record.ID))

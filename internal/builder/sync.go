@@ -171,7 +171,10 @@ func (b *Builder) slotFor(o plague.Order) (int, string) {
 		return 0, "it does not build for " + o.Work.Target
 	}
 	used := map[int]bool{}
-	for _, a := range b.attempts {
+	for id, a := range b.attempts {
+		if id.ArchJob == o.ArchJob && id.Number == o.Number {
+			return 0, "it still has an attempt of that number under another token" // in the same folder
+		}
 		if !a.ended() {
 			used[a.record.Slot] = true
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +100,59 @@ func TestRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An attempt that could not be journalled is refused, and leaves nothing when
+// it is forgotten.
+func TestDiskFailsInJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.stopAll()
+		full := false
+		d, err := r.boot(func(op, name string) error {
+			if full && strings.HasSuffix(name, "order.json") {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.stop()
+		full = true
+		if got := said(d.sync(r, at(1, 1, run(1))), 1); got == nil || !strings.Contains(got.Refused, "no space") {
+			t.Errorf("it says %+v", got)
+		}
+		d.sync(r, at(1, 2, order(1, plague.VerbForget)))
+		if left, err := os.ReadDir(filepath.Join(r.dir, "attempts")); err != nil || len(left) > 0 {
+			t.Errorf("there is %v (%v)", left, err)
+		}
+	})
+}
+
+// After a database was restored a number may come again under another token:
+// not into the folder in which the first still builds.
+func TestSameNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.stopAll()
+		d := r.mustBoot()
+		defer d.stop()
+		d.sync(r, at(1, 1, run(1)))
+		synctest.Wait()
+		again := run(1)
+		again.Token = "of another life"
+		rep := d.sync(r, at(1, 2, again, order(1, plague.VerbStop)))
+		for _, a := range rep.Attempts {
+			if a.AttemptID == again.AttemptID && a.Refused == "" {
+				t.Error("it was taken into the same folder")
+			}
+		}
+		synctest.Wait()
+		if got := said(d.Report(), 1); got == nil || got.Phase != plague.PhaseKilled {
+			t.Errorf("the first says %+v", got)
+		}
+	})
 }
 
 // A call waits for news as long as the orders let it, and no longer than until
