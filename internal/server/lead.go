@@ -32,6 +32,7 @@ func (s *Server) leadership(ctx context.Context) error {
 			s.Log.WarnContext(ctx, "no longer leading", "term", term, "error", err)
 		}
 		s.resign(ctx, term)
+		wait(ctx, nil, time.Second) // whatever ended it may end the next as soon
 	}
 	return nil
 }
@@ -49,7 +50,7 @@ func (s *Server) resign(ctx context.Context, term store.Term) {
 // lead runs the leader's loops under one term until one of them finds that the
 // term is over.
 func (s *Server) lead(ctx context.Context, term store.Term) error {
-	if err := s.pointAll(ctx); err != nil {
+	if err := s.settle(ctx, term); err != nil {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)

@@ -71,7 +71,8 @@ func (s *Server) publish(ctx context.Context, term store.Term, target string) er
 	if err != nil {
 		return err
 	}
-	if err := s.Tree.Build(ctx, on); err != nil {
+	tree := s.fenced(term)
+	if err := tree.Build(ctx, on); err != nil {
 		return err
 	}
 	next.At = time.Now()
@@ -79,7 +80,7 @@ func (s *Server) publish(ctx context.Context, term store.Term, target string) er
 		return err
 	}
 	s.Log.InfoContext(ctx, "published", "target", target, "snapshot", next.Number, "jobs", len(ps))
-	return s.Tree.Point(ctx, target, t.BaseArches, next.Number)
+	return tree.Point(ctx, target, t.BaseArches, next.Number)
 }
 
 // allowed says where each RPM lands, and fails the jobs that would take a
@@ -150,22 +151,54 @@ func (s *Server) onDisk(n plague.Snapshot, arches []string, members []plague.Rep
 	return on, nil
 }
 
-// pointAll brings every target's stable address up to what the database says:
-// the leader before may have died between the two.
-func (s *Server) pointAll(ctx context.Context) error {
-	for _, t := range s.Targets {
-		n, err := s.DB.Current(ctx, t.String(), plague.LineBuild)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			continue
-		}
-		if err := s.Tree.Point(ctx, t.String(), t.BaseArches, n); err != nil {
+// fenced is the tree for a leader: nothing in it changes once the term is over.
+func (s *Server) fenced(term store.Term) *repo.Tree {
+	return s.Tree.WithFence(func(ctx context.Context) error { return s.DB.Leads(ctx, term) })
+}
+
+// settle brings every target's repositories up to what the database says: the
+// leader before may have died between the two. A target in trouble holds up
+// nobody else's.
+func (s *Server) settle(ctx context.Context, term store.Term) error {
+	for i := range s.Targets {
+		t := &s.Targets[i]
+		if err := s.over(ctx, "settling the repositories of "+t.String(), s.settleTarget(ctx, term, t)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Server) settleTarget(ctx context.Context, term store.Term, t *plague.Target) error {
+	n, err := s.DB.Current(ctx, t.String(), plague.LineBuild)
+	if err != nil {
+		return err
+	}
+	tree := s.fenced(term)
+	if err := tree.Sweep(ctx, t.String(), n); err != nil {
+		return err
+	}
+	if n == 0 {
+		return nil
+	}
+	err = tree.Point(ctx, t.String(), t.BaseArches, n)
+	if !errors.Is(err, plague.ErrNotFound) {
+		return err
+	}
+	// The snapshot was committed and is not on this disk: it is made again
+	// out of what the database knows.
+	members, err := s.DB.Members(ctx, t.String(), plague.LineBuild, n)
+	if err != nil {
+		return err
+	}
+	on, err := s.onDisk(plague.Snapshot{Target: t.String(), Line: plague.LineBuild, Number: n, Parent: n - 1}, t.BaseArches, members)
+	if err != nil {
+		return err
+	}
+	if err := tree.Build(ctx, on); err != nil {
+		return err
+	}
+	return tree.Point(ctx, t.String(), t.BaseArches, n)
 }
 
 // snapshotURL is where builders read a snapshot.
