@@ -61,7 +61,7 @@ func loadClientConfig() (*clientConfig, error) {
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if err := makeClientConfig(file); err != nil {
-			return nil, fmt.Errorf("%w: make the configuration: %w", plague.ErrInvalid, err)
+			return nil, plague.Refuse(plague.ErrInvalid, "make the configuration: "+err.Error(), "name another file in "+clientConfigEnv)
 		}
 		return nil, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("there was no configuration, so %s was made", file),
 			"edit address and email there, and put your certificate and the two CAs' where it says; the farm's administrator sent you all of it")

@@ -60,7 +60,7 @@ authority in one program.
 		root.AddGroup(farm, client)
 	}
 	add(root, groupClient, clientCommands(s))
-	add(root, groupFarm, []*cobra.Command{serverCommand(s), builderCommand(s), userManagerCommand(s), upCommand(s), downCommand(s)})
+	add(root, groupFarm, []*cobra.Command{serverCommand(s), builderCommand(s), userManagerCommand(s), certhelperCommand(s), upCommand(s), downCommand(s)})
 	add(root, "", []*cobra.Command{completionCommand(s), manCommand(), versionCommand(s), builderDaemonCommand(s), superviseCommand(s)})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err.Error()) })
 	oldName(root, name)
@@ -131,6 +131,21 @@ func oldName(root *cobra.Command, name string) {
 	}
 }
 
+// certhelperCommand is plague-certhelper, for whom the binary has no other name.
+func certhelperCommand(s Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:                "certhelper ca|normal",
+		Short:              "make CAs and certificates",
+		DisableFlagParsing: true, // it reads its own, as in 2005
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if code := certhelper(cmd.Context(), args, s.In, s.Out, s.Err); code != 0 {
+				return exitCode(code)
+			}
+			return nil
+		},
+	}
+}
+
 func completionCommand(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
@@ -163,7 +178,7 @@ func manCommand() *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return fmt.Errorf("%w: %w", plague.ErrInvalid, err)
+				return plague.Refuse(plague.ErrInvalid, "make the folder of the manual pages: "+err.Error(), "")
 			}
 			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Section: "1", Source: "Plague", Manual: "Plague"}, args[0])
 		},

@@ -235,3 +235,26 @@ func TestWatchJSON(t *testing.T) {
 		t.Errorf("killed %v, standard error %q", killed, x.err.String())
 	}
 }
+
+// Whoever interrupts a watcher gets the shell's exit code, and no complaint
+// about a connection.
+func TestWatchInterrupted(t *testing.T) {
+	f, c := newFarm(t, server.Options{})
+	j := newJob(t, f, "x86_64")
+	ctx, interrupt := context.WithCancel(t.Context())
+	var calls atomic.Int32
+	f.stand(func(next http.Handler) http.Handler {
+		if calls.Add(1) == 3 {
+			interrupt()
+		}
+		return next
+	})
+	var said bytes.Buffer
+	err := c.explain(ctx, watchJobs(ctx, Streams{Out: io.Discard, Err: &said}, c, watchFlags{stateOnly: true}, []plague.JobID{j.uid}))
+	if !errors.Is(err, exitInterrupted) {
+		t.Errorf("outcome %v, want %v", err, exitInterrupted)
+	}
+	if got, want := said.String(), "job 1: hello-1.0-1: building\n"; got != want {
+		t.Errorf("standard error %q, want %q", got, want)
+	}
+}
