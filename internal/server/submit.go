@@ -65,7 +65,13 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 	if err != nil {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, "the SRPM's digest: "+err.Error(), "")
 	}
-	if !s.Artifacts.Has(digest) {
+	held, err := s.DB.Referenced(ctx, in.SRPM)
+	if err != nil {
+		return wire.Submitted{}, err
+	}
+	if !held || !s.Artifacts.Has(digest) {
+		// An upload whose end the server did not live to note counts only
+		// when it has come again, of which the last byte is enough.
 		return s.wantUpload(in, digest)
 	}
 	h, err := s.header(in.SRPM)
@@ -106,6 +112,7 @@ func (s *Server) wantUpload(in wire.Submission, digest artifact.Digest) (wire.Su
 	if err != nil {
 		return wire.Submitted{}, err
 	}
+	offset = min(offset, in.Size-1) // something has to be sent to have the rest looked at
 	return wire.Submitted{Upload: true, Offset: offset, Message: "the SRPM has to be uploaded"}, nil
 }
 
