@@ -60,7 +60,10 @@ func judgeOne(h store.HeldRow, a plague.AttemptReport, builder string) (verdict,
 			f = &plague.Failure{Kind: plague.FailureInfrastructure, Message: "builder " + builder + " does not say why"}
 		}
 		if f.Kind != plague.FailurePackage {
-			v.state, v.back, v.why = plague.ArchQueued, f.Kind, f.Message
+			v.state, v.back, v.why = plague.ArchQueued, plague.FailureInfrastructure, f.Message
+			if f.Kind == plague.FailureLost {
+				v.back = f.Kind // any other word would have no budget
+			}
 			break
 		}
 		v.state, v.end, v.files = plague.ArchDownloading, f, a.Artifacts
