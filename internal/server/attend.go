@@ -212,7 +212,7 @@ func (a *attendant) apply(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for _, v := range judge(held, *a.report, a.namedIn) {
-		if err := a.commit(ctx, now, v); err != nil && !errors.Is(err, plague.ErrConflict) {
+		if err := a.commit(ctx, now, v); err != nil && !overtaken(err) {
 			return err
 		}
 	}
@@ -220,7 +220,7 @@ func (a *attendant) apply(ctx context.Context, now time.Time) error {
 		if overdue(h, now, a.s.Options.Attempt+overdueGrace) {
 			v := verdict{id: attemptOf(h), state: plague.ArchQueued, back: plague.FailureInfrastructure,
 				why: fmt.Sprintf("builder %s did not end it within %s", a.link.Name, a.s.Options.Attempt)}
-			if err := a.commit(ctx, now, v); err != nil && !errors.Is(err, plague.ErrConflict) {
+			if err := a.commit(ctx, now, v); err != nil && !overtaken(err) {
 				return err
 			}
 		}
@@ -296,7 +296,7 @@ func (a *attendant) silence(ctx context.Context, now time.Time, cause error) err
 	}
 	for _, h := range held {
 		v := verdict{id: attemptOf(h), state: plague.ArchQueued, back: plague.FailureLost, why: why}
-		if err := a.commit(ctx, now, v); err != nil && !errors.Is(err, plague.ErrConflict) {
+		if err := a.commit(ctx, now, v); err != nil && !overtaken(err) {
 			a.heard = now
 			return err
 		}

@@ -61,7 +61,11 @@ func (s *Server) headSRPM(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s.Artifacts.Has(d) {
+	held, err := s.DB.Referenced(r.Context(), d.String())
+	if err != nil {
+		return err
+	}
+	if held && s.Artifacts.Has(d) {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

@@ -86,6 +86,12 @@ func (s *Server) renewal(ctx context.Context, term store.Term) error {
 	return ctx.Err()
 }
 
+// overtaken says that somebody else was there first, so that there is nothing
+// to do. That another server leads is more than that: it ends the term.
+func overtaken(err error) bool {
+	return errors.Is(err, plague.ErrConflict) && !errors.Is(err, store.ErrNotLeader)
+}
+
 // over says whether an error of a leader's loop ends its term. Others are
 // logged once and tried again with the next tick: a database that is away for
 // a minute ends nothing.
@@ -97,8 +103,8 @@ func (s *Server) over(ctx context.Context, what string, err error) error {
 		return ctx.Err()
 	case errors.Is(err, store.ErrNotLeader):
 		return fmt.Errorf("%w: %w", errLeadLost, err)
-	case errors.Is(err, plague.ErrConflict):
-		return nil // somebody else was there first: nothing to do
+	case overtaken(err):
+		return nil
 	}
 	s.Log.WarnContext(ctx, "will try again", "doing", what, "error", err)
 	return nil

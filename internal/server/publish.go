@@ -113,7 +113,7 @@ func (s *Server) allowed(ctx context.Context, term store.Term, t *plague.Target,
 			continue
 		}
 		err := s.DB.FailJob(ctx, term, time.Now(), p.Job.UID, p.Job.Run, plague.JobAddToRepo, reason)
-		if err != nil && !errors.Is(err, plague.ErrConflict) {
+		if err != nil && !overtaken(err) {
 			return nil, err
 		}
 	}

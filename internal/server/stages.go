@@ -74,7 +74,7 @@ func (s *Server) doom(ctx context.Context, term store.Term) error {
 	for _, j := range jobs {
 		reason := fmt.Sprintf("job %d, which it waits for, was not published", j.After)
 		err := s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobWaiting, reason)
-		if err != nil && !errors.Is(err, plague.ErrConflict) {
+		if err != nil && !overtaken(err) {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (s *Server) prepare(ctx context.Context, term store.Term) (bool, error) {
 				s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "error", err)
 				return nil
 			}
-			if err != nil && !errors.Is(err, plague.ErrConflict) {
+			if err != nil && !overtaken(err) {
 				return err
 			}
 			prepared.Store(true)
@@ -173,7 +173,7 @@ func (s *Server) late(ctx context.Context, term store.Term) error {
 		}
 		reason := fmt.Sprintf("could not be published for %s; the server's log says why", s.Options.Publish)
 		err := s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobAddToRepo, reason)
-		if err != nil && !errors.Is(err, plague.ErrConflict) {
+		if err != nil && !overtaken(err) {
 			return err
 		}
 	}
