@@ -34,6 +34,9 @@ func (s *Server) publishing(ctx context.Context, term store.Term) error {
 		if err := g.Wait(); err != nil {
 			return err
 		}
+		if err := s.catchUp(ctx, term); err != nil {
+			return err
+		}
 		if !wait(ctx, w.C, s.Options.Tick) {
 			return ctx.Err()
 		}
@@ -167,6 +170,35 @@ func (s *Server) settle(ctx context.Context, term store.Term) error {
 		}
 	}
 	return nil
+}
+
+// catchUp settles the targets whose stable address is behind the database: the
+// disk may have failed between a commit and its pointer.
+func (s *Server) catchUp(ctx context.Context, term store.Term) error {
+	for i := range s.Targets {
+		t := &s.Targets[i]
+		behind, err := s.behind(ctx, t)
+		if err == nil && behind {
+			err = s.settleTarget(ctx, term, t)
+		}
+		if err := s.over(ctx, "settling the repositories of "+t.String(), err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) behind(ctx context.Context, t *plague.Target) (bool, error) {
+	n, err := s.DB.Current(ctx, t.String(), plague.LineBuild)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	for _, arch := range t.BaseArches {
+		if shown, err := s.Tree.Current(t.String(), arch); err != nil || shown < n {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func (s *Server) settleTarget(ctx context.Context, term store.Term, t *plague.Target) error {
