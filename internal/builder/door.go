@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"os"
 	"path"
 	"strconv"
 	"time"
@@ -75,10 +76,11 @@ const streamTick = 200 * time.Millisecond
 func (b *Builder) stream(ctx context.Context, w http.ResponseWriter, a *attempt, file string, offset int64) error {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	flush := http.NewResponseController(w)
+	l := tailed{open: func() (*os.File, error) { return b.Work.Open(file) }, offset: offset, buf: make([]byte, 16<<10)}
+	defer l.close()
 	for {
 		last := b.over(a) // asked before the copy: what was written before the end is copied
-		n, err := b.copyFrom(w, file, offset)
-		offset += n
+		n, err := l.copy(w)
 		if err != nil {
 			return err
 		}
@@ -93,6 +95,49 @@ func (b *Builder) stream(ctx context.Context, w http.ResponseWriter, a *attempt,
 		if !b.grown(ctx) {
 			return ctx.Err()
 		}
+	}
+}
+
+// tailed is a log that grows, opened once it is there.
+type tailed struct {
+	open   func() (*os.File, error)
+	offset int64 // of the next byte
+	buf    []byte
+	file   *os.File // nil: not there yet
+}
+
+// copy copies what has come since the last time.
+func (l *tailed) copy(w io.Writer) (n int64, err error) {
+	if l.file == nil {
+		l.file, err = l.open()
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	for {
+		got, err := l.file.ReadAt(l.buf, l.offset)
+		if got > 0 {
+			if _, err := w.Write(l.buf[:got]); err != nil {
+				return n, err
+			}
+			n += int64(got)
+			l.offset += int64(got)
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+func (l *tailed) close() {
+	if l.file != nil {
+		l.file.Close()
 	}
 }
 
@@ -114,21 +159,6 @@ func (b *Builder) over(a *attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return a.ended()
-}
-
-func (b *Builder) copyFrom(w io.Writer, file string, offset int64) (int64, error) {
-	f, err := b.Work.Open(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		return 0, err
-	}
-	return io.Copy(w, f)
 }
 
 // compile-time: the builder is what stands behind its door.
