@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/rpm"
 	"plague/internal/wire"
 )
 
@@ -23,14 +24,14 @@ func (a *audit) refusals() error {
 		_, err := a.Person(who).Build(ctx, in, file)
 		return err
 	}
-	src := RPMFile{NEVRA: nevra(plague.Job{Package: "new", Version: "1", Release: "1"})}
+	src := rpm.Blank{NEVRA: nevra(plague.Job{Package: "new", Version: "1", Release: "1"})}
 	right := wire.Submission{Package: "new", Source: "new-1-1.src.rpm", Target: "devel"}
 	with := func(change func(*wire.Submission)) wire.Submission {
 		in := right
 		change(&in)
 		return in
 	}
-	bin := RPMFile{NEVRA: src.NEVRA, SourceRPM: "new-1-1.src.rpm"}
+	bin := rpm.Blank{NEVRA: src.NEVRA, SourceRPM: "new-1-1.src.rpm"}
 	bin.Arch = "x86_64"
 	tries := map[string]error{
 		"no capability":      build("guest@farm", right, src.Bytes()),

@@ -93,7 +93,7 @@ func (b *backend) rpmbuild(h *rpm.Header, s buildroot.Spec, r Recipe) sandboxtes
 			return sandbox.Result{ExitCode: 1}
 		}
 		for _, n := range r.makes(h.NEVRA(), s.Arch) {
-			file := RPMFile{NEVRA: n, SourceRPM: h.NEVRA().NVR() + ".src.rpm", Comment: "attempt " + s.ID}
+			file := rpm.Blank{NEVRA: n, SourceRPM: h.NEVRA().NVR() + ".src.rpm", Comment: "attempt " + s.ID}
 			if !b.power.On() || os.WriteFile(sandboxtest.Path(c, "/out/"+n.Filename()), file.Bytes(), 0o644) != nil {
 				return sandbox.Result{ExitCode: 1}
 			}

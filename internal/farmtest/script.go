@@ -91,7 +91,7 @@ func (s *script) submit() {
 	if s.made > 1 && d.IntN(6) == 0 {
 		name = fmt.Sprintf("p%d", 1+d.IntN(s.made-1)) // the same once more, or another release of it
 	}
-	src := RPMFile{NEVRA: rpm.NEVRA{Name: name, EVR: rpm.EVR{Version: "1", Release: fmt.Sprint(1 + d.IntN(2))}}}
+	src := rpm.Blank{NEVRA: rpm.NEVRA{Name: name, EVR: rpm.EVR{Version: "1", Release: fmt.Sprint(1 + d.IntN(2))}}}
 	r, known := w.recipe(src.NVR())
 	if !known {
 		r = s.recipe()

@@ -30,8 +30,8 @@ type limit struct {
 // hdrblobInit). The data is ours: rpm allows 256 and 64 MiB, and the largest
 // header of Fedora has 30.
 var (
-	signatureLimit = limit{what: "signature header", region: 62, entries: 32, data: 8 << 20}
-	mainLimit      = limit{what: "main header", region: 63, entries: 0xffff, data: 64 << 20, whole: true}
+	signatureLimit = limit{what: "signature header", region: regionSignature, entries: 32, data: 8 << 20}
+	mainLimit      = limit{what: "main header", region: regionMain, entries: 0xffff, data: 64 << 20, whole: true}
 )
 
 const (

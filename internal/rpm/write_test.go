@@ -1,4 +1,4 @@
-package farmtest
+package rpm_test
 
 import (
 	"bytes"
@@ -11,9 +11,9 @@ import (
 )
 
 // What Bytes writes is an RPM for rpm itself, and for the farm.
-func TestRPMFile(t *testing.T) {
+func TestBlank(t *testing.T) {
 	evr := rpm.EVR{Epoch: 2, Version: "1.0", Release: "3"}
-	for _, f := range []RPMFile{
+	for _, f := range []rpm.Blank{
 		{NEVRA: rpm.NEVRA{Name: "tree", EVR: evr, Arch: "x86_64"}, BuildArch: []string{"noarch"}},
 		{NEVRA: rpm.NEVRA{Name: "tree", EVR: evr, Arch: "noarch"}, SourceRPM: "tree-1.0-3.src.rpm", Comment: "attempt 1"},
 		{NEVRA: rpm.NEVRA{Name: "libtree", EVR: evr, Arch: "aarch64"}, SourceRPM: "tree-1.0-3.src.rpm"},
