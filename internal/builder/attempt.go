@@ -38,6 +38,17 @@ type attempt struct {
 	report   plague.AttemptReport
 	once     sync.Once
 	stopping chan struct{} // closed when it is to be stopped
+	grown    chan struct{} // closed and replaced when a log has grown; guarded by b.mu
+}
+
+func newAttempt(r plague.AttemptReport) *attempt {
+	return &attempt{report: r, stopping: make(chan struct{}), grown: make(chan struct{})}
+}
+
+// tell wakes those who follow the attempt's logs. b.mu is held.
+func (a *attempt) tell() {
+	close(a.grown)
+	a.grown = make(chan struct{})
 }
 
 func (a *attempt) stop()       { a.once.Do(func() { close(a.stopping) }) }
@@ -107,8 +118,8 @@ func (b *Builder) readJournal() error {
 			}
 			continue
 		}
-		a := &attempt{record: r, stopping: make(chan struct{})}
-		a.report = plague.AttemptReport{AttemptID: r.ID, Phase: plague.PhaseDownloading, BegunAt: r.AcceptedAt}
+		a := newAttempt(plague.AttemptReport{AttemptID: r.ID, Phase: plague.PhaseDownloading, BegunAt: r.AcceptedAt})
+		a.record = r
 		b.attempts[r.ID] = a
 		var o Outcome
 		if b.readJSON(path.Join(dir, outcomeFile), &o) == nil {
@@ -166,6 +177,7 @@ func (b *Builder) work(ctx context.Context, a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a.end(o)
+	a.tell()
 	log.Info("attempt ended", "phase", a.report.Phase, "failure", a.report.Failure)
 	b.touch()
 }
@@ -189,7 +201,7 @@ func (b *Builder) run(ctx context.Context, a *attempt, dir string) (Outcome, err
 		if stopped, err := b.fetch(ctx, a, dir); err != nil || stopped {
 			return Outcome{Killed: stopped, EndedAt: time.Now()}, err
 		}
-		b.set(a, plague.PhaseDownloaded)
+		b.take(a, News{Phase: plague.PhaseDownloaded})
 		if err := b.Launcher.Start(ctx, b.Work.Path(dir)); err != nil {
 			return Outcome{}, fmt.Errorf("supervisor: %w", err)
 		}
@@ -206,9 +218,7 @@ func (b *Builder) run(ctx context.Context, a *attempt, dir string) (Outcome, err
 		}
 	}()
 	err := b.Launcher.Watch(ctx, b.Work.Path(dir), func(n News) {
-		if n.Phase != "" && !n.Phase.Ended() {
-			b.set(a, n.Phase)
-		}
+		b.take(a, n)
 	})
 	cancel()
 	<-stopped
@@ -247,11 +257,15 @@ func (b *Builder) halt(ctx context.Context, dir string) {
 	}
 }
 
-func (b *Builder) set(a *attempt, p plague.Phase) {
+// take takes in what a supervisor tells. How it ended is for its outcome to say.
+func (b *Builder) take(a *attempt, n News) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a.report.Phase != p {
-		a.report.Phase = p
+	if n.Log {
+		a.tell()
+	}
+	if n.Phase != "" && !n.Phase.Ended() && n.Phase != a.report.Phase {
+		a.report.Phase = n.Phase
 		b.touch()
 	}
 }

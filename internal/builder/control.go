@@ -37,7 +37,13 @@ type Control struct {
 	mu    sync.Mutex // guards the fields below
 	phase plague.Phase
 	conns map[*net.UnixConn]bool
+	told  time.Time // when growth of a log was told last
+	due   bool      // it will be told again when logTold has passed
 }
+
+// logTold is how often growth of a log is told at most: a build that writes
+// line by line must not send a message for each.
+const logTold = 50 * time.Millisecond
 
 // errClosed says that the folder's attempt is over, or another supervisor's.
 var errClosed = errors.New("no supervisor may begin here any more")
@@ -100,20 +106,40 @@ func (c *Control) Serve() {
 func (c *Control) News(n News) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n.Phase == "" || n.Phase == c.phase {
+	if n.Phase != "" && n.Phase != c.phase {
+		c.phase = n.Phase
+		c.tellAll()
 		return
 	}
-	c.phase = n.Phase
+	if !n.Log || c.due {
+		return
+	}
+	wait := logTold - time.Since(c.told)
+	if wait <= 0 {
+		c.tellAll()
+		return
+	}
+	c.due = true
+	time.AfterFunc(wait, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.due = false
+		c.tellAll()
+	})
+}
+
+func (c *Control) tellAll() {
+	c.told = time.Now()
 	for conn := range c.conns {
 		c.tell(conn)
 	}
 }
 
-// tell writes the phase to one daemon. One that does not read is not waited
-// for: it asks again when it comes back.
+// tell writes the phase to one daemon, and that logs may have grown. One that
+// does not read is not waited for: it asks again when it comes back.
 func (c *Control) tell(conn *net.UnixConn) {
-	line, err := json.Marshal(News{Phase: c.phase})
-	if err != nil || c.phase == "" {
+	line, err := json.Marshal(News{Phase: c.phase, Log: true})
+	if err != nil {
 		return
 	}
 	if conn.SetWriteDeadline(time.Now().Add(time.Second)) == nil {

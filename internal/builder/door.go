@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path"
 	"strconv"
 	"time"
 
+	"plague"
+	"plague/internal/buildlog"
 	"plague/internal/wire"
 	"plague/internal/xmlrpc"
 )
@@ -68,91 +68,22 @@ func (b *Builder) named(archJob, number string) *attempt {
 	return nil
 }
 
-// streamTick is how long growth of a log can go unnoticed: it is written by
-// another process, which tells only now and then.
-const streamTick = 200 * time.Millisecond
-
 // stream copies a log as it grows until its attempt has ended.
 func (b *Builder) stream(ctx context.Context, w http.ResponseWriter, a *attempt, file string, offset int64) error {
 	w.Header().Set("Content-Type", "application/octet-stream")
-	flush := http.NewResponseController(w)
-	l := tailed{open: func() (*os.File, error) { return b.Work.Open(file) }, offset: offset, buf: make([]byte, 16<<10)}
-	defer l.close()
-	for {
-		last := b.over(a) // asked before the copy: what was written before the end is copied
-		n, err := l.copy(w)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			if err := flush.Flush(); err != nil {
-				return err
-			}
-		}
-		if last {
-			return nil
-		}
-		if !b.grown(ctx) {
-			return ctx.Err()
-		}
+	open := func() (*os.File, error) { return b.Work.Open(file) }
+	err := buildlog.Follow(ctx, open, offset, wire.Flushed(w), func() <-chan struct{} { return b.grown(a) }, func() bool { return b.over(a) })
+	if errors.Is(err, plague.ErrNotFound) {
+		return nil // it ended before it had this log
 	}
+	return err
 }
 
-// tailed is a log that grows, opened once it is there.
-type tailed struct {
-	open   func() (*os.File, error)
-	offset int64 // of the next byte
-	buf    []byte
-	file   *os.File // nil: not there yet
-}
-
-// copy copies what has come since the last time.
-func (l *tailed) copy(w io.Writer) (n int64, err error) {
-	if l.file == nil {
-		l.file, err = l.open()
-		if errors.Is(err, fs.ErrNotExist) {
-			return 0, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	for {
-		got, err := l.file.ReadAt(l.buf, l.offset)
-		if got > 0 {
-			if _, err := w.Write(l.buf[:got]); err != nil {
-				return n, err
-			}
-			n += int64(got)
-			l.offset += int64(got)
-		}
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
-}
-
-func (l *tailed) close() {
-	if l.file != nil {
-		l.file.Close()
-	}
-}
-
-// grown waits until a log may have grown.
-func (b *Builder) grown(ctx context.Context) bool {
-	t := time.NewTimer(streamTick)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-b.done:
-		return false
-	case <-t.C:
-		return true
-	}
+// grown is closed when a log of the attempt has grown, or it has ended.
+func (b *Builder) grown(a *attempt) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return a.grown
 }
 
 func (b *Builder) over(a *attempt) bool {
@@ -160,6 +91,3 @@ func (b *Builder) over(a *attempt) bool {
 	defer b.mu.Unlock()
 	return a.ended()
 }
-
-// compile-time: the builder is what stands behind its door.
-var _ wire.Syncer = (*Builder)(nil)

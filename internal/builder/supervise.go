@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/buildlog"
 	"plague/internal/buildroot"
 	"plague/internal/durable"
 )
@@ -123,37 +124,36 @@ func (s *Supervision) spec(r record) buildroot.Spec {
 	return spec
 }
 
+// maxLog is what is kept of one log; what a build says beyond it is counted.
+const maxLog = 200 << 20
+
 // logs opens the three logs of 2005.
 func (s *Supervision) logs() (buildroot.Log, func() error, error) {
-	var files []*durable.Appender
-	open := func(name string) io.Writer {
-		f, err := s.Dir.OpenAppend(path.Join(filesDir, name), 0o644)
+	var all [3]*buildlog.Writer
+	for i, name := range []string{"root.log", "build.log", "job.log"} {
+		w, err := buildlog.Create(s.Dir, path.Join(filesDir, name), maxLog)
 		if err != nil {
-			return failing{err}
+			return buildroot.Log{}, nil, err
 		}
-		files = append(files, f)
-		return f
+		all[i] = w
 	}
-	l := buildroot.Log{Root: open("root.log"), Build: open("build.log"), Job: open("job.log")}
-	if len(files) < 3 {
-		return l, nil, fmt.Errorf("logs cannot be written below %s", s.Dir.Path(filesDir))
-	}
-	return l, func() error {
-		for _, f := range files {
-			if err := f.Sync(); err != nil {
-				return err
-			}
-			if err := f.Close(); err != nil {
-				return err
-			}
-		}
-		return nil
+	tell := func(w io.Writer) io.Writer { return telling{w, s.News} }
+	return buildroot.Log{Root: tell(all[0]), Build: tell(all[1]), Job: tell(all[2])}, func() error {
+		return errors.Join(all[0].End(), all[1].End(), all[2].End())
 	}, nil
 }
 
-type failing struct{ err error }
+// telling tells that a log has grown with each write.
+type telling struct {
+	w    io.Writer
+	news func(News)
+}
 
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
+func (t telling) Write(p []byte) (int, error) {
+	n, err := t.w.Write(p)
+	t.news(News{Log: true})
+	return n, err
+}
 
 // files lists what the attempt leaves, with digests. Only regular files: what
 // a build made is not to be trusted.

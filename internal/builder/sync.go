@@ -140,7 +140,7 @@ func (b *Builder) follow(o plague.Order) {
 
 // accept takes up an attempt, or says why not. b.mu is held.
 func (b *Builder) accept(o plague.Order) {
-	a := &attempt{report: plague.AttemptReport{AttemptID: o.AttemptID, Phase: plague.PhaseDownloading, BegunAt: time.Now()}, stopping: make(chan struct{})}
+	a := newAttempt(plague.AttemptReport{AttemptID: o.AttemptID, Phase: plague.PhaseDownloading, BegunAt: time.Now()})
 	slot, why := b.slotFor(o)
 	if why == "" {
 		a.record = record{ID: o.AttemptID, Work: *o.Work, Slot: slot, AcceptedAt: a.report.BegunAt}

@@ -74,7 +74,9 @@ func (l *launcher) Start(_ context.Context, dir string) error {
 func (s *supervisor) news(n builder.News) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.phase = n.Phase
+	if n.Phase != "" {
+		s.phase = n.Phase
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -97,7 +99,7 @@ func (l *launcher) Watch(ctx context.Context, dir string, news func(builder.News
 		s.mu.Lock()
 		phase, changed := s.phase, s.changed
 		s.mu.Unlock()
-		news(builder.News{Phase: phase})
+		news(builder.News{Phase: phase, Log: true})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -188,7 +187,7 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Get("follow") == "" {
 		return s.serveLog(w, r, path.Join(ResultDir(j), arch, name))
 	}
-	return s.follow(r.Context(), flushed{w, http.NewResponseController(w)}, j, arch, name, max(offset, 0))
+	return s.follow(r.Context(), wire.Flushed(w), j, arch, name, max(offset, 0))
 }
 
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, name string) error {
@@ -202,18 +201,4 @@ func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, name string) e
 	defer f.Close()
 	http.ServeContent(w, r, "", time.Time{}, f)
 	return nil
-}
-
-// flushed sends each piece of a followed log on its way at once.
-type flushed struct {
-	w io.Writer
-	c *http.ResponseController
-}
-
-func (f flushed) Write(p []byte) (int, error) {
-	n, err := f.w.Write(p)
-	if err != nil {
-		return n, err
-	}
-	return n, f.c.Flush()
 }

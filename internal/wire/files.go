@@ -118,3 +118,21 @@ func watched(r io.Reader, idle time.Duration, cancel context.CancelCauseFunc) io
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// Flushed sends each piece of a followed log on its way at once.
+func Flushed(w http.ResponseWriter) io.Writer {
+	return flushed{w, http.NewResponseController(w)}
+}
+
+type flushed struct {
+	w io.Writer
+	c *http.ResponseController
+}
+
+func (f flushed) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, f.c.Flush()
+}
