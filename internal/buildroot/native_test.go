@@ -361,20 +361,3 @@ func TestSweep(t *testing.T) {
 		}
 	}
 }
-
-func TestNull(t *testing.T) {
-	ready := filepath.Join(t.TempDir(), "tree-1-1.noarch.rpm")
-	if err := os.WriteFile(ready, []byte("ready"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var job bytes.Buffer
-	out := t.TempDir()
-	var phases []string
-	r, err := buildroot.Null{RPMs: []string{ready}}.Build(t.Context(), buildroot.Spec{}, buildroot.Log{Job: &job}, out, func(p string) { phases = append(phases, p) })
-	if err != nil || r.Failure != nil || !slices.Equal(r.RPMs, []string{"tree-1-1.noarch.rpm"}) || len(phases) != 3 {
-		t.Errorf("%v, %+v, %q", err, r, phases)
-	}
-	if got, err := os.ReadFile(filepath.Join(out, r.RPMs[0])); err != nil || string(got) != "ready" {
-		t.Errorf("%q, %v", got, err)
-	}
-}

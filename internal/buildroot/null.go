@@ -3,52 +3,74 @@ package buildroot
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"plague"
+	"plague/internal/rpm"
 )
 
 // Null is no buildroot: no tree, no sandbox, no rpmbuild. It answers each build
-// with RPMs that were made before, so that `plague bench` measures the farm and
-// not the compiler. No farm that serves anybody uses it.
-type Null struct {
-	RPMs []string // files that every build "makes"
-}
+// with RPMs that fit the source package and hold nothing, so that `plague bench`
+// measures the farm and not the compiler. No farm that serves anybody uses it.
+type Null struct{}
 
-// Build copies the ready-made RPMs to out.
-func (n Null) Build(ctx context.Context, s Spec, log Log, out string, phase func(string)) (Result, error) {
+// NullBegun begins the line of job.log that tells when a build began: the rest
+// of it is a time in time.RFC3339Nano.
+const NullBegun = "null buildroot: begun "
+
+// maxSubpackages keeps a name from filling the disk.
+const maxSubpackages = 9_999
+
+// Build makes one RPM, or n+1 of them for a package whose name ends in "-x<n>".
+func (Null) Build(ctx context.Context, s Spec, log Log, out string, phase func(string)) (Result, error) {
+	fmt.Fprintln(log.Job, NullBegun+time.Now().UTC().Format(time.RFC3339Nano))
 	res := Result{}
-	for _, p := range []plague.Phase{plague.PhasePrepping, plague.PhaseBuilding, plague.PhaseCleanup} {
-		res.Phase = string(p)
-		phase(res.Phase)
+	step := func(p plague.Phase) { res.Phase = string(p); phase(res.Phase) }
+	step(plague.PhasePrepping)
+	src, err := nullSource(s.SRPM)
+	if err != nil {
+		return res, fmt.Errorf("null buildroot: %w", err)
 	}
-	fmt.Fprintln(log.Job, "null buildroot: nothing is built")
-	for _, name := range n.RPMs {
-		if err := copyFile(filepath.Join(out, filepath.Base(name)), name); err != nil {
+	step(plague.PhaseBuilding)
+	for _, b := range nullRPMs(src, s.Arch) {
+		if err := os.WriteFile(filepath.Join(out, b.Filename()), b.Bytes(), 0o644); err != nil {
 			return res, fmt.Errorf("null buildroot: %w", err)
 		}
-		res.RPMs = append(res.RPMs, filepath.Base(name))
+		res.RPMs = append(res.RPMs, b.Filename())
 	}
+	step(plague.PhaseCleanup)
 	return res, ctx.Err()
 }
 
-// copyFile makes the new file dst from src, sharing its blocks where the file
-// system can.
-func copyFile(dst, src string) error {
-	in, err := os.Open(src)
+func nullSource(file string) (*rpm.Header, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer in.Close()
-	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
+	defer f.Close()
+	return rpm.ReadHeader(f)
+}
+
+// nullRPMs are what the source package becomes.
+func nullRPMs(src *rpm.Header, arch string) []rpm.Blank {
+	n := src.NEVRA()
+	if slices.Equal(src.BuildArchs(), []string{rpm.Noarch}) {
+		arch = rpm.Noarch
 	}
-	_, err = io.Copy(out, in)
-	if cerr := out.Close(); err == nil {
-		err = cerr
+	source := n.NVR() + ".src.rpm"
+	n.Arch = arch
+	all := []rpm.Blank{{NEVRA: n, SourceRPM: source}}
+	_, count, _ := strings.Cut(n.Name, "-x")
+	more, err := strconv.ParseUint(count, 10, 16)
+	for i := uint64(1); err == nil && i <= min(more, maxSubpackages); i++ {
+		sub := n
+		sub.Name = fmt.Sprintf("%s-%d", n.Name, i)
+		all = append(all, rpm.Blank{NEVRA: sub, SourceRPM: source})
 	}
-	return err
+	return all
 }

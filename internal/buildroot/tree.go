@@ -141,3 +141,22 @@ func copyOut(dst string, root *os.Root, name string, max int64) error {
 	}
 	return err
 }
+
+// copyFile makes the new file dst from src, sharing its blocks where the file
+// system can.
+func copyFile(dst, src string) error {
+	in, err := os.Open(src)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
