@@ -141,7 +141,7 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	sup, err := json.Marshal(superviseSetup{Work: work, FirstUID: c.firstUID, UID: uid, GID: gid, CACert: c.caCert, Hostname: host})
+	sup, err := json.Marshal(superviseSetup{Work: work, FirstUID: c.firstUID, UID: uid, GID: gid, CACert: c.caCert, Hostname: host, Null: c.null})
 	if err != nil {
 		return err
 	}

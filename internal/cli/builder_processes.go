@@ -50,6 +50,7 @@ type superviseSetup struct {
 	UID, GID int // of builder_user
 	CACert   string
 	Hostname string
+	Null     bool // nothing is built
 }
 
 // maxSetup is the most that is read of either.
@@ -209,8 +210,12 @@ func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error 
 	if err != nil {
 		return err
 	}
+	var backend builder.Backend = native(setup.Work)
+	if setup.Null {
+		backend = buildroot.Null{}
+	}
 	err = builder.Supervise(ctx, builder.Supervision{
-		Dir: d, Backend: native(setup.Work), FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
+		Dir: d, Backend: backend, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
 		CACert: setup.CACert, Hostname: setup.Hostname, News: control.News,
 	})
 	err = errors.Join(err, control.Close())

@@ -37,13 +37,14 @@ type builderConfig struct {
 	targets    []string
 	firstUID   int
 	tls12      bool
+	null       bool // backend = null: nothing is built, for `plague bench`
 }
 
 func builderOptions() map[string][]string {
 	return map[string][]string{
 		"Builder": {
 			"builder_key_and_cert", "ca_cert", "server_cert", "server", "distro", "repo", "builder_user", "work_dir", "address", "port",
-			"slots", "arches", "targets", "first_uid", "tls12",
+			"slots", "arches", "targets", "first_uid", "tls12", "backend",
 		},
 	}
 }
@@ -87,6 +88,13 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 	}
 	if c.tls12, err = s.yes("tls12", false); err != nil {
 		return nil, err
+	}
+	switch backend := s.text("backend", "native"); backend {
+	case "native":
+	case "null":
+		c.null = true
+	default:
+		return nil, s.wrong("backend", "is not native; null, which builds nothing, is for `plague bench`")
 	}
 	c.arches = fields(s.text("arches", ""))
 	c.targets = fields(s.text("targets", ""))

@@ -30,6 +30,7 @@ type serverConfig struct {
 	tls12      bool
 	lease      time.Duration
 	srpmDir    string
+	plain      bool // metadata = plain: repositories that no dnf can use, for `plague bench`
 }
 
 // builderAddress is one line of the option builders.
@@ -45,7 +46,7 @@ func serverOptions() map[string][]string {
 		"Server": {
 			"server_key_and_cert", "ca_cert", "ui_ca_cert", "server_work_dir", "data_dir", "targets", "target_configs_dir",
 			"builders", "use_srpm_not_cvs", "use_cvs", "userdb", "address", "hostname", "ui_port", "files_port", "web_port", "tls12", "lease",
-			"srpm_dir",
+			"srpm_dir", "metadata",
 		},
 	}
 }
@@ -107,6 +108,13 @@ func (c *serverConfig) numbers(s *settings) (err error) {
 	}
 	if c.lease, err = s.seconds("lease", 2*time.Minute); err != nil {
 		return err
+	}
+	switch metadata := s.text("metadata", "createrepo_c"); metadata {
+	case "createrepo_c":
+	case "plain":
+		c.plain = true
+	default:
+		return s.wrong("metadata", "is not createrepo_c; plain, which no dnf can use, is for `plague bench`")
 	}
 	srpms, err := s.yes("use_srpm_not_cvs", true)
 	if err != nil {

@@ -142,7 +142,11 @@ func (c *serverConfig) assemble(ctx context.Context, db *store.DB, k serverKeys,
 	if err != nil {
 		return nil, nil, err
 	}
-	tree, err := repo.Open(results, repo.Createrepo("createrepo_c"), log)
+	metadata := repo.Createrepo("createrepo_c")
+	if c.plain {
+		metadata = repo.Plain{}
+	}
+	tree, err := repo.Open(results, metadata, log)
 	if err != nil {
 		return nil, nil, err
 	}
