@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"plague"
@@ -18,6 +20,9 @@ func archFields() ([]any, func() plague.ArchJob) {
 	return []any{&a.ID, &a.Job, &a.Run, &a.Kind, &a.Arch, &a.State, &a.Attempt, &a.Token, &a.Builder, &a.Phase, &a.Lost, &a.Infra, &a.Reason,
 			&a.FailureKind, &a.FailurePhase, &queued, &begun, &ended, &state}, func() plague.ArchJob {
 			a.QueuedAt, a.BegunAt, a.EndedAt, a.StateAt = timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
+			if a.State == plague.ArchQueued {
+				a.Builder = "" // the column still names the builder of the attempt before: see Queued
+			}
 			return a
 		}
 }
@@ -79,11 +84,10 @@ func (db *DB) Queued(ctx context.Context, after plague.ArchJobID, limit int) ([]
 	rows, err := collect(reader{ctx, db}, func(r row) (QueueRow, error) {
 		fields, a := archFields()
 		var q QueueRow
-		err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority)...)
+		err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority, &q.LastBuilder)...)
 		q.ArchJob = a()
-		q.LastBuilder = q.Builder
 		return q, err
-	}, `SELECT `+prefixed("a", archColumns)+`, j.username, j.package, j.target, j.priority
+	}, `SELECT `+prefixed("a", archColumns)+`, j.username, j.package, j.target, j.priority, a.builder
 		FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid WHERE a.state = 'queued' AND a.id > $1 ORDER BY a.id LIMIT $2`, after, limit)
 	return rows, db.trouble(err)
 }
@@ -171,6 +175,8 @@ type Assignment struct {
 // Assign commits a plan: each arch job that is still queued gets its next
 // attempt. It gives those.
 func (db *DB) Assign(ctx context.Context, t Term, at time.Time, as []Assignment) ([]plague.AttemptID, error) {
+	as = slices.Clone(as)
+	slices.SortFunc(as, func(a, b Assignment) int { return cmp.Compare(a.ArchJob, b.ArchJob) }) // rows are locked by id everywhere
 	var done []plague.AttemptID
 	err := db.lead(ctx, t, func(tx *tx) error {
 		done = nil

@@ -41,6 +41,7 @@ type Options struct {
 type DB struct {
 	Options
 	name  string
+	shown string // name without a password
 	read  *sql.DB
 	write *sql.DB // SQLite: one connection; PostgreSQL: the same as read
 	pg    bool
@@ -64,10 +65,11 @@ func Open(ctx context.Context, name string, o Options) (*DB, error) {
 	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
 		db.pg, open = true, db.openPostgres
 	}
-	if err := open(ctx); err != nil {
-		return nil, err
+	err := open(ctx)
+	if err == nil {
+		err = db.prepare(ctx)
 	}
-	if err := db.prepare(ctx); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
@@ -83,12 +85,17 @@ func (db *DB) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(dialect, db.write, files, db.migrationOptions()...)
+	options, unlock, err := db.oneMigrates(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	provider, err := goose.NewProvider(dialect, db.write, files, options...)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
 	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("%w: migrations of %s: %w", plague.ErrUnavailable, db.shown(), err)
+		return fmt.Errorf("%w: migrations of %s: %w", plague.ErrUnavailable, db.shown, err)
 	}
 	return db.update(ctx, func(tx *tx) error {
 		_, err := tx.exec(`INSERT INTO farm (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`, rand.Text())
@@ -96,18 +103,13 @@ func (db *DB) prepare(ctx context.Context) error {
 	})
 }
 
-// shown is the database's name without a password.
-func (db *DB) shown() string {
-	if at := strings.LastIndex(db.name, "@"); db.pg && at >= 0 {
-		return "postgres://…" + db.name[at:]
-	}
-	return db.name
-}
-
 // Close closes the database. Nobody may be using it.
 func (db *DB) Close() error {
-	err := db.read.Close()
-	if db.write != db.read {
+	var err error
+	if db.read != nil && db.read != db.write {
+		err = db.read.Close()
+	}
+	if db.write != nil {
 		err = errors.Join(err, db.write.Close())
 	}
 	if db.lock != nil {
@@ -153,7 +155,7 @@ func flag(b bool) int {
 func (db *DB) trouble(err error) error {
 	switch {
 	case err == nil, errors.Is(err, plague.ErrConflict), errors.Is(err, plague.ErrInvalid), errors.Is(err, plague.ErrNotFound),
-		errors.Is(err, plague.ErrDenied), errors.Is(err, plague.ErrUnavailable), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		errors.Is(err, plague.ErrDenied), errors.Is(err, plague.ErrUnavailable), errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, sql.ErrNoRows):
 		return plague.ErrNotFound

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -167,23 +169,37 @@ func (db *DB) Counts(ctx context.Context) (map[plague.JobState]int64, error) {
 	return counts, db.trouble(err)
 }
 
+// shards is how many counters each state has, so that writers on PostgreSQL
+// do not all wait for one row.
 const shards = 16
 
-// count keeps the counters; empty states count nothing.
-func (tx *tx) count(uid plague.JobID, from, to plague.JobState) error {
-	change := []struct {
-		state plague.JobState
-		by    int
-	}{{from, -1}, {to, 1}}
-	if from > to { // one order for all, or two transactions wait for each other
-		slices.Reverse(change)
+type shard struct {
+	state  plague.JobState
+	number int64
+}
+
+// count remembers a change of the counters; an empty state counts nothing.
+func (tx *tx) count(uid plague.JobID, from, to plague.JobState) {
+	if tx.counts == nil {
+		tx.counts = map[shard]int64{}
 	}
-	for _, c := range change {
-		if c.state == "" {
+	tx.counts[shard{from, int64(uid) % shards}]--
+	tx.counts[shard{to, int64(uid) % shards}]++
+}
+
+// countAll writes the counters last and in one order for all: two
+// transactions that change many never wait for each other in a ring, and none
+// waits long.
+func (tx *tx) countAll() error {
+	for _, s := range slices.SortedFunc(maps.Keys(tx.counts), func(a, b shard) int {
+		return cmp.Or(cmp.Compare(a.state, b.state), cmp.Compare(a.number, b.number))
+	}) {
+		by := tx.counts[s]
+		if s.state == "" || by == 0 {
 			continue
 		}
 		_, err := tx.exec(`INSERT INTO job_counts (state, shard, n) VALUES ($1, $2, $3) ON CONFLICT (state, shard) DO UPDATE SET n = job_counts.n + excluded.n`,
-			c.state, int64(uid)%shards, c.by)
+			s.state, s.number, by)
 		if err != nil {
 			return err
 		}
@@ -208,9 +224,7 @@ func (tx *tx) move(at time.Time, j plague.Job, to plague.JobState, who, reason s
 	if err := changed(n, err, "job %d is no longer in %s", j.UID, j.State); err != nil {
 		return err
 	}
-	if err := tx.count(j.UID, j.State, to); err != nil {
-		return err
-	}
+	tx.count(j.UID, j.State, to)
 	return tx.event(plague.Event{At: at, Job: j.UID, What: "job", From: string(j.State), To: string(to), Who: who, Text: reason})
 }
 

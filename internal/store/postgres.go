@@ -11,8 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	"modernc.org/sqlite"
 )
 
@@ -24,27 +22,16 @@ func (db *DB) openPostgres(ctx context.Context) error {
 	if err != nil {
 		return plague.Refuse(plague.ErrInvalid, "the option userdb is no postgres:// address", "") // the address may hold a password
 	}
+	db.shown = fmt.Sprintf("postgres://%s:%d/%s", cfg.Host, cfg.Port, cfg.Database)
 	cfg.ConnectTimeout = 10 * time.Second
 	db.write = stdlib.OpenDB(*cfg)
 	db.write.SetMaxOpenConns(20)
 	db.write.SetMaxIdleConns(20)
 	db.read = db.write
 	if err := db.write.PingContext(ctx); err != nil {
-		return fmt.Errorf("%w: database %s: %w", plague.ErrUnavailable, db.shown(), err)
+		return fmt.Errorf("%w: database %s: %w", plague.ErrUnavailable, db.shown, err)
 	}
 	return nil
-}
-
-// migrationOptions: several servers may start at once on PostgreSQL.
-func (db *DB) migrationOptions() []goose.ProviderOption {
-	if !db.pg {
-		return nil
-	}
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return nil
-	}
-	return []goose.ProviderOption{goose.WithSessionLocker(locker)}
 }
 
 // givenUp says whether PostgreSQL ended a transaction in favour of another:

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // tx is one transaction, with the topics to wake when it is committed.
@@ -13,6 +14,15 @@ type tx struct {
 	db     *DB
 	sql    *sql.Tx
 	topics map[Topic]bool
+	counts map[shard]int64 // changes of job_counts
+}
+
+// run runs fn, and after it what has to be last.
+func (tx *tx) run(fn func(*tx) error) error {
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.countAll()
 }
 
 func (tx *tx) wake(topics ...Topic) {
@@ -40,17 +50,21 @@ func (tx *tx) row(query string, args ...any) row {
 	return tx.sql.QueryRowContext(tx.ctx, query, args...)
 }
 
-func (tx *tx) query(query string, args ...any) (*sql.Rows, error) {
+func (tx *tx) query(query string, args ...any) (*sql.Rows, func(), error) {
 	if err := tx.db.ask(query); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return tx.sql.QueryContext(tx.ctx, query, args...)
+	rows, err := tx.sql.QueryContext(tx.ctx, query, args...)
+	return rows, func() {}, err
 }
 
 // querier is what reads need: a transaction or the pool of readers.
 type querier interface {
-	query(query string, args ...any) (*sql.Rows, error)
+	query(query string, args ...any) (rows *sql.Rows, done func(), err error)
 }
+
+// readTime bounds one read: what takes longer is a database in trouble.
+const readTime = 30 * time.Second
 
 // reader reads outside of a transaction.
 type reader struct {
@@ -58,22 +72,38 @@ type reader struct {
 	db  *DB
 }
 
-func (r reader) query(query string, args ...any) (*sql.Rows, error) {
+func (r reader) query(query string, args ...any) (*sql.Rows, func(), error) {
 	if err := r.db.ask(query); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return r.db.read.QueryContext(r.ctx, query, args...)
+	ctx, cancel := context.WithTimeout(r.ctx, readTime)
+	rows, err := r.db.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		cancel()
+	}
+	return rows, cancel, err
 }
 
 func (db *DB) row(ctx context.Context, query string, args ...any) row {
 	if err := db.ask(query); err != nil {
 		return failed{err}
 	}
-	return db.read.QueryRowContext(ctx, query, args...)
+	ctx, cancel := context.WithTimeout(ctx, readTime)
+	return bounded{db.read.QueryRowContext(ctx, query, args...), cancel}
 }
 
 // row is one row, or why there is none.
 type row interface{ Scan(into ...any) error }
+
+type bounded struct {
+	row
+	done func()
+}
+
+func (b bounded) Scan(into ...any) error {
+	defer b.done()
+	return b.row.Scan(into...)
+}
 
 type failed struct{ err error }
 
@@ -88,10 +118,11 @@ func (db *DB) ask(op string) error {
 
 // collect reads all rows of a query.
 func collect[T any](q querier, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.query(query, args...)
+	rows, done, err := q.query(query, args...)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	defer rows.Close()
 	var all []T
 	for rows.Next() {

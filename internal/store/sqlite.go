@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 
 	"plague"
 
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -25,19 +28,21 @@ func (db *DB) openSQLite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db.name = path
+	db.name, db.shown = path, path
 	if db.Exclusive {
 		if err := db.lockFile(path + ".lock"); err != nil {
 			return err
 		}
 	}
 	// Made here, so that it is nobody else's to read: users and jobs are in it.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("the database %s cannot be opened: %v", path, err), "the option userdb names it")
+	// Only if it is not there: to close a file that SQLite has open in this
+	// process would end SQLite's locks on it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = f.Close()
 	}
-	if err := f.Close(); err != nil {
-		return err
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("the database %s cannot be opened: %v", path, err), "the option userdb names it")
 	}
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "journal_size_limit(67108864)", "cache_size(-16000)", "temp_store(2)",
@@ -57,6 +62,31 @@ func (db *DB) openSQLite(ctx context.Context) error {
 		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s is not a farm's database: %v", path, err), "the option userdb names it")
 	}
 	return nil
+}
+
+// oneMigrates keeps other processes off while this one migrates: a lock on a
+// file beside SQLite's, a lock of the session on PostgreSQL.
+func (db *DB) oneMigrates(ctx context.Context) ([]goose.ProviderOption, func(), error) {
+	if db.pg {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
+		return []goose.ProviderOption{goose.WithSessionLocker(locker)}, func() {}, err
+	}
+	f, err := os.OpenFile(db.name+".migration", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: lock for migrations: %w", plague.ErrUnavailable, err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return nil, func() { f.Close() }, nil
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, nil, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (db *DB) lockFile(name string) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -58,7 +59,8 @@ func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.Job
 }
 
 // Build takes a job from prep to building: pinned, and with one queued arch
-// job for each arch. why says which rule kept or dropped each.
+// job for each arch. why says which rule kept or dropped each. A version that
+// was not known at Submit and that the target has already fails the job.
 func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, evr [3]string, arches []string, pin plague.Pin, why []string) error {
 	return db.lead(ctx, t, func(tx *tx) error {
 		j, err := tx.locked(uid)
@@ -69,6 +71,14 @@ func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID,
 			return fmt.Errorf("%w: job %d is no longer in prep", plague.ErrConflict, uid)
 		}
 		if j.Version == "" {
+			err := tx.newVersion(j.Target, j.Package, evr[0], evr[1], evr[2])
+			if errors.Is(err, plague.ErrConflict) && !j.Scratch {
+				tx.wake(TopicJobs)
+				return tx.move(at, j, plague.JobFailed, "", err.Error())
+			}
+			if err != nil && !errors.Is(err, plague.ErrConflict) {
+				return err
+			}
 			if _, err := tx.exec(`UPDATE jobs SET epoch = $1, version = $2, release = $3 WHERE uid = $4`, evr[0], evr[1], evr[2], uid); err != nil {
 				return err
 			}
@@ -144,7 +154,7 @@ func (db *DB) Kill(ctx context.Context, at time.Time, who string, uid plague.Job
 		if err := tx.move(at, j, plague.JobKilled, who, "killed by "+who); err != nil {
 			return err
 		}
-		as, err := collect(tx, scanArchJob, `SELECT `+archColumns+` FROM arch_jobs WHERE uid = $1 AND run = $2 ORDER BY id`, uid, j.Run)
+		as, err := collect(tx, scanArchJob, `SELECT `+archColumns+` FROM arch_jobs WHERE uid = $1 AND run = $2 ORDER BY id`+db.forUpdate(), uid, j.Run)
 		if err != nil {
 			return err
 		}
@@ -177,7 +187,8 @@ func (tx *tx) runEnded(at time.Time, j plague.Job) error {
 			return nil
 		}
 		if a.State != plague.ArchDone {
-			failures = append(failures, a.Arch+": "+a.Reason)
+			line, _, _ := strings.Cut(a.Reason, "\n")
+			failures = append(failures, a.Arch+": "+line)
 		}
 	}
 	if j.State != plague.JobBuilding {

@@ -47,25 +47,35 @@ func (db *DB) Submit(ctx context.Context, at time.Time, n NewJob) (plague.JobID,
 		if err != nil {
 			return err
 		}
-		if err := tx.count(uid, "", plague.JobWaiting); err != nil {
-			return err
-		}
+		tx.count(uid, "", plague.JobWaiting)
 		tx.wake(TopicJobs)
 		return tx.event(plague.Event{At: at, Job: uid, What: "job", To: string(plague.JobWaiting), Who: n.User,
 			Text: fmt.Sprintf("%s-%s-%s for %s", n.Package, n.Version, n.Release, n.Target)})
 	})
-	if duplicate(err) { // two at once: the index decided
-		err = db.update(ctx, func(tx *tx) error { return tx.newVersion(n.Target, n.Package, n.Epoch, n.Version, n.Release) })
-		if err == nil {
-			err = fmt.Errorf("%w: the same version was just submitted by somebody else", plague.ErrConflict)
-		}
+	return uid, db.twice(ctx, err, n.Target, n.Package, n.Epoch, n.Version, n.Release)
+}
+
+// twice names the job that took a version in the same moment: the index
+// decided between the two.
+func (db *DB) twice(ctx context.Context, err error, target, pkg, epoch, version, release string) error {
+	if !duplicate(err) {
+		return err
 	}
-	return uid, err
+	err = db.update(ctx, func(tx *tx) error { return tx.newVersion(target, pkg, epoch, version, release) })
+	if err == nil {
+		err = fmt.Errorf("%w: the same version was just submitted by somebody else", plague.ErrConflict)
+	}
+	return err
 }
 
 // srpmHeld makes sure that housekeeping does not delete the SRPM: a reference
-// exists in this transaction.
+// exists in this transaction. An upload's row is held on PostgreSQL, or
+// DropUploads could delete it at the same time without seeing the job.
 func (tx *tx) srpmHeld(digest string) error {
+	held, err := collect(tx, text, `SELECT digest FROM uploads WHERE digest = $1`+tx.db.forShare(), digest)
+	if err != nil || len(held) > 0 {
+		return err
+	}
 	used, err := referenced(tx, digest)
 	if err == nil && !used {
 		err = plague.Refuse(plague.ErrNotFound, "the SRPM is not on the server", "upload it again")
@@ -110,9 +120,9 @@ func (tx *tx) newVersion(target, pkg, epoch, version, release string) error {
 
 // Requeue begins another run of a failed or killed job.
 func (db *DB) Requeue(ctx context.Context, at time.Time, who string, uid plague.JobID) error {
-	return db.update(ctx, func(tx *tx) error {
-		j, err := tx.locked(uid)
-		if err != nil {
+	var j plague.Job
+	err := db.update(ctx, func(tx *tx) (err error) {
+		if j, err = tx.locked(uid); err != nil {
 			return err
 		}
 		if !j.State.Requeueable() {
@@ -128,12 +138,11 @@ func (db *DB) Requeue(ctx context.Context, at time.Time, who string, uid plague.
 		if err := changed(n, err, "job %d is no longer %s", uid, j.State); err != nil {
 			return err
 		}
-		if err := tx.count(uid, j.State, plague.JobWaiting); err != nil {
-			return err
-		}
+		tx.count(uid, j.State, plague.JobWaiting)
 		tx.wake(TopicJobs)
 		return tx.event(plague.Event{At: at, Job: uid, What: "job", From: string(j.State), To: string(plague.JobWaiting), Who: who, Text: fmt.Sprintf("run %d", j.Run+1)})
 	})
+	return db.twice(ctx, err, j.Target, j.Package, j.Epoch, j.Version, j.Release)
 }
 
 // AddUpload remembers who uploaded an SRPM.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -34,8 +35,10 @@ func (db *DB) update(ctx context.Context, fn func(*tx) error) error {
 	case err := <-p.done:
 		return db.trouble(err)
 	case db.turn <- struct{}{}:
-		db.drain()
-		<-db.turn
+		func() {
+			defer func() { <-db.turn }() // also when fn panics: others shall not wait for ever
+			db.drain()
+		}()
 		return db.trouble(<-p.done)
 	case <-ctx.Done():
 		if p.taken.CompareAndSwap(false, true) {
@@ -60,20 +63,30 @@ func (db *DB) drain() {
 	if len(mine) == 0 {
 		return
 	}
-	answers, err := db.commitGroup(mine)
-	topics := map[Topic]bool{}
-	for i, p := range mine {
-		if err == nil && answers[i] == nil {
-			for t := range p.topics {
-				topics[t] = true
+	answers, err := make([]error, len(mine)), errPanic
+	defer func() {
+		topics := map[Topic]bool{}
+		for i, p := range mine {
+			switch {
+			case err != nil: // what fn saw may never have been: its own answer counts for nothing
+				p.done <- err
+			case answers[i] != nil:
+				p.done <- answers[i]
+			default:
+				maps.Copy(topics, p.topics)
+				p.done <- nil
 			}
 		}
-		p.done <- errors.Join(err, answers[i])
-	}
-	db.wakes.wake(topics)
+		db.wakes.wake(topics)
+	}()
+	answers, err = db.commitGroup(mine)
 }
 
-// groupTime bounds one grouped commit: what takes longer is a database in trouble.
+// errPanic answers those whose commit was shared with a caller that panicked.
+var errPanic = errors.New("another caller of the same commit broke down")
+
+// groupTime bounds one commit with all that leads to it: what takes longer is
+// a database in trouble.
 const groupTime = 30 * time.Second
 
 // commitGroup runs a group in one transaction. One answer for each; err is
@@ -93,7 +106,7 @@ func (db *DB) commitGroup(group []*pending) (answers []error, err error) {
 	for i, p := range group {
 		one := &tx{ctx: ctx, db: db, sql: t, topics: p.topics}
 		if len(group) == 1 {
-			if answers[i] = p.fn(one); answers[i] != nil {
+			if answers[i] = one.run(p.fn); answers[i] != nil {
 				return answers, nil // nothing to commit
 			}
 			break
@@ -114,7 +127,7 @@ func savepoint(t *tx, fn func(*tx) error) (answer, err error) {
 	if _, err := t.sql.ExecContext(t.ctx, "SAVEPOINT one"); err != nil {
 		return nil, err
 	}
-	answer = fn(t)
+	answer = t.run(fn)
 	if answer != nil {
 		if _, err := t.sql.ExecContext(t.ctx, "ROLLBACK TO one"); err != nil {
 			return answer, err
@@ -129,6 +142,8 @@ func savepoint(t *tx, fn func(*tx) error) (answer, err error) {
 const pgTries = 8
 
 func (db *DB) updatePostgres(ctx context.Context, fn func(*tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, groupTime)
+	defer cancel()
 	for try := 1; ; try++ {
 		err := db.oncePostgres(ctx, fn)
 		if err == nil || try == pgTries || !givenUp(err) {
@@ -153,7 +168,7 @@ func (db *DB) oncePostgres(ctx context.Context, fn func(*tx) error) error {
 	}
 	defer t.Rollback()
 	one := &tx{ctx: ctx, db: db, sql: t, topics: map[Topic]bool{}}
-	if err := fn(one); err != nil {
+	if err := one.run(fn); err != nil {
 		return err
 	}
 	if len(one.topics) > 0 {

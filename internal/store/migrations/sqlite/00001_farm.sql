@@ -61,7 +61,6 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_evr ON jobs (target, package, epoch, version, release)
     WHERE version <> '' AND scratch = 0 AND state NOT IN ('failed', 'killed');
 CREATE INDEX jobs_waiting ON jobs (priority DESC, uid) WHERE state = 'waiting';
-CREATE INDEX jobs_active ON jobs (state, uid) WHERE state IN ('initialize', 'checkout', 'make_srpm', 'prep', 'building', 'finished', 'addtorepo');
 CREATE INDEX jobs_state ON jobs (state, uid);
 CREATE INDEX jobs_user ON jobs (username, uid);
 CREATE INDEX jobs_package ON jobs (package, uid);
