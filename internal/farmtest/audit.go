@@ -49,6 +49,7 @@ func (a *audit) jobs() error {
 		return err
 	}
 	for _, state := range plague.JobStates() {
+		a.Seen["jobs "+string(state)] += int(counts[state])
 		if kept[state] != counts[state] {
 			a.broken("1: the store counts %d jobs as %s, there are %d", kept[state], state, counts[state])
 		}
@@ -144,6 +145,7 @@ func (a *audit) attempts(j plague.Job, aj plague.ArchJob) error {
 		if at.EndedAt.IsZero() || at.Outcome == "" {
 			a.broken("1: job %d, attempt %d of arch job %d has not ended", j.UID, at.Number, aj.ID)
 		}
+		a.Seen["attempts "+at.Outcome]++
 		if at.Outcome == "done" {
 			done++
 		}

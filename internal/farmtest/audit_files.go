@@ -84,6 +84,7 @@ func (a *audit) repositories() error {
 		if err != nil {
 			return err
 		}
+		a.Seen["snapshots"] += int(current)
 		for n := int64(1); n <= current; n++ {
 			if err := a.snapshot(t, n, published[t.String()]); err != nil {
 				return err

@@ -18,9 +18,10 @@ type script struct {
 	made int // packages so far
 }
 
-// populate makes the machines.
+// populate makes the machines, and says how long the server may miss a wake-up.
 func (s *script) populate() {
 	w, d := s.w, s.dice
+	w.options.Tick = []time.Duration{5 * time.Second, 30 * time.Second, time.Minute}[d.IntN(3)]
 	for i := range 1 + d.IntN(4) {
 		m := newMachine(w, fmt.Sprintf("builder%d", i+1), 1+d.IntN(3), [][]string{{"x86_64"}, {"aarch64"}, {"x86_64", "aarch64"}}[d.IntN(3)])
 		if i == 0 {

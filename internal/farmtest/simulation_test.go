@@ -3,10 +3,13 @@ package farmtest
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -46,11 +49,8 @@ func TestSimulation(t *testing.T) {
 		t.Fatal(err)
 	}
 	var next atomic.Uint64
-	var played atomic.Int64
-	began := time.Now()
-	t.Cleanup(func() {
-		t.Logf("%d schedules, %.1f in a second", played.Load(), float64(played.Load())/time.Since(began).Seconds())
-	})
+	sum := totals{began: time.Now(), seen: map[string]int{}}
+	t.Cleanup(func() { sum.print(t) })
 	for worker := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint("worker", worker), func(t *testing.T) {
 			t.Parallel()
@@ -59,15 +59,42 @@ func TestSimulation(t *testing.T) {
 				if n > uint64(wanted()) {
 					return
 				}
-				play(t, *firstSeed+n-1, database)
-				played.Add(1)
+				sum.add(play(t, *firstSeed+n-1, database))
 			}
 		})
 	}
 }
 
-// play plays one schedule and prints its trace if it failed.
-func play(t *testing.T, seed uint64, database []byte) {
+// totals are what all schedules came to.
+type totals struct {
+	began time.Time
+
+	mu     sync.Mutex // guards the fields below
+	played int
+	seen   map[string]int
+}
+
+func (s *totals) add(seen map[string]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.played++
+	for what, n := range seen {
+		s.seen[what] += n
+	}
+}
+
+func (s *totals) print(t *testing.T) {
+	t.Logf("%d schedules, %.1f in a second", s.played, float64(s.played)/time.Since(s.began).Seconds())
+	for _, what := range slices.Sorted(maps.Keys(s.seen)) {
+		t.Logf("%7d %s", s.seen[what], what)
+	}
+	if s.played >= 50 && !t.Failed() && (s.seen["jobs needsign"] == 0 || s.seen["attempts lost"] == 0) {
+		t.Error("these schedules saw nothing")
+	}
+}
+
+// play plays one schedule, and prints its trace if it failed.
+func play(t *testing.T, seed uint64, database []byte) (seen map[string]int) {
 	dir, err := os.MkdirTemp("/dev/shm", "plague-farmtest-")
 	if err != nil {
 		dir = t.TempDir()
@@ -90,6 +117,7 @@ func play(t *testing.T, seed uint64, database []byte) {
 		w := New(seed, dir)
 		trace = w.trace
 		problems := w.Simulate(database)
+		seen = w.Seen
 		if len(problems) > 0 || testing.Verbose() && wanted() == 1 {
 			t.Logf("seed %d:\n%s", seed, trace)
 		}
@@ -97,4 +125,5 @@ func play(t *testing.T, seed uint64, database []byte) {
 			t.Errorf("seed %d: %s", seed, p)
 		}
 	})
+	return seen
 }

@@ -33,6 +33,7 @@ type World struct {
 	machines []*Machine
 	settling chan struct{} // closed when the faults are over
 	doings   sync.WaitGroup
+	Seen     map[string]int // what the schedule came to, counted by the audit: a simulation that saw nothing proves nothing
 
 	mu       sync.Mutex // guards the fields below
 	dice     map[string]*rand.Rand
@@ -50,10 +51,10 @@ const mainSite = "server"
 // ended by Close.
 func New(seed uint64, dir string) *World {
 	w := &World{
-		seed: seed, dir: dir, trace: NewTrace(), settling: make(chan struct{}),
+		Seen: map[string]int{}, seed: seed, dir: dir, trace: NewTrace(), settling: make(chan struct{}),
 		dice: map[string]*rand.Rand{}, full: map[string]time.Time{}, recipes: map[string]Recipe{}, lies: map[plague.ArchJobID]bool{},
 		options: server.Options{
-			Lease: 90 * time.Second, Refused: 10 * time.Second, Tick: 5 * time.Second, Attempt: 20 * time.Minute, LostBudget: 20, InfraBudget: 5,
+			Lease: 90 * time.Second, Refused: 10 * time.Second, Attempt: 10 * time.Minute, LostBudget: 20, InfraBudget: 5,
 		},
 		targets: []plague.Target{
 			{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"x86_64", "aarch64"}, UserAliases: []string{"devel"}},
