@@ -27,7 +27,7 @@ type attendant struct {
 	report   *plague.Report             // newest; nil: none in this term
 	heard    time.Time                  // when it came, or when waiting for it began
 	refusing time.Time                  // since when it refuses connections; zero: it does not
-	gone     map[string]bool            // instances that another has taken the place of
+	gone     map[string]int64           // instances that another has taken the place of: the newest orders by then
 	trouble  string                     // why it does not answer; empty: it does
 	resting  time.Time                  // it refused something: nothing new before this time
 	double   string                     // why it is suspended for good: two daemons under one name
@@ -43,7 +43,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 	defer w.Close()
 	a := &attendant{
 		s: s, term: term, link: link, heard: time.Now(),
-		namedIn: map[plague.AttemptID]int64{}, gone: map[string]bool{},
+		namedIn: map[plague.AttemptID]int64{}, gone: map[string]int64{},
 		tails: tails{s: s, link: link, running: map[plague.AttemptID]context.CancelFunc{}},
 	}
 	defer a.tails.stop()
@@ -92,6 +92,7 @@ func gist(o plague.Orders) string {
 
 // answer is the outcome of one sync.
 type answer struct {
+	to     int64 // sequence of the orders it answers
 	report plague.Report
 	err    error
 }
@@ -100,7 +101,7 @@ func (a *attendant) call(ctx context.Context, o plague.Orders) answer {
 	ctx, cancel := context.WithTimeout(ctx, o.Wait+a.s.Options.Lease/4)
 	defer cancel()
 	r, err := a.link.RPC.Sync(ctx, o)
-	return answer{report: r, err: err}
+	return answer{to: o.Sequence, report: r, err: err}
 }
 
 // retryPause is how long a builder that cannot be reached is left alone
@@ -170,6 +171,9 @@ func (a *attendant) take(ctx context.Context, ans answer) error {
 	if old := a.report; old != nil && old.Instance == ans.report.Instance && ans.report.Version < old.Version {
 		return nil // an older answer that was overtaken
 	}
+	if since, gone := a.gone[ans.report.Instance]; gone && ans.to <= since {
+		return nil // what a daemon said before it was replaced, and came late
+	}
 	a.heard, a.refusing, a.trouble = now, time.Time{}, ""
 	a.instance(ans.report)
 	a.report = &ans.report
@@ -197,9 +201,9 @@ func (a *attendant) foreign(r plague.Report) string {
 // has replaced speaks again.
 func (a *attendant) instance(r plague.Report) {
 	if a.report != nil && a.report.Instance != r.Instance {
-		a.gone[a.report.Instance] = true
+		a.gone[a.report.Instance] = a.sequence
 	}
-	if a.gone[r.Instance] {
+	if _, back := a.gone[r.Instance]; back {
 		a.double = fmt.Sprintf("two daemons answer under the name %s; stop one of them, then restart the other", a.link.Name)
 	}
 }

@@ -94,7 +94,9 @@ func (p *planner) apply(events []plague.Event) (rebuild bool) {
 		}
 		switch to := plague.ArchState(e.To); to {
 		case plague.ArchQueued:
-			if e.From != "" {
+			// Ids are given before commits: one below the newest may
+			// become visible after it.
+			if e.From != "" || e.ArchJob <= p.newest && !p.knows(e.ArchJob) {
 				return true
 			}
 		case plague.ArchAssigned, plague.ArchRunning:
@@ -105,6 +107,11 @@ func (p *planner) apply(events []plague.Event) (rebuild bool) {
 		}
 	}
 	return false
+}
+
+func (p *planner) knows(id plague.ArchJobID) bool {
+	_, busy := p.busy[id]
+	return busy || p.queue.Has(id)
 }
 
 // enqueue reads the arch jobs that are newer than the newest known.

@@ -121,6 +121,9 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 		return fail("this server no longer has the target " + j.Target)
 	}
 	h, err := s.header(j.SRPM)
+	if errors.Is(err, plague.ErrUnavailable) {
+		return err // the disk is to blame, not the SRPM
+	}
 	if err != nil {
 		return fail("the SRPM cannot be read: " + err.Error())
 	}
