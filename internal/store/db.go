@@ -48,6 +48,8 @@ type DB struct {
 	lock  *os.File
 	wakes wakes
 
+	prepared statements
+
 	turn chan struct{} // holds one token while somebody writes (SQLite)
 
 	mu      sync.Mutex // guards the field below

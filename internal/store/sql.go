@@ -77,7 +77,7 @@ func (r reader) query(query string, args ...any) (*sql.Rows, func(), error) {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, readTime)
-	rows, err := r.db.read.QueryContext(ctx, query, args...)
+	rows, err := r.db.queryRead(ctx, query, args)
 	if err != nil {
 		cancel()
 	}
@@ -89,7 +89,7 @@ func (db *DB) row(ctx context.Context, query string, args ...any) row {
 		return failed{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTime)
-	return bounded{db.read.QueryRowContext(ctx, query, args...), cancel}
+	return bounded{db.rowRead(ctx, query, args), cancel}
 }
 
 // row is one row, or why there is none.

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+)
+
+// statements keeps the readers' statements prepared: parsing one costs more
+// than running it. The zero value is empty and ready.
+type statements struct {
+	mu  sync.Mutex // guards the field below
+	all map[string]*sql.Stmt
+}
+
+// maxStatements bounds the cache: lists make statements of many shapes.
+const maxStatements = 256
+
+// get gives a statement prepared on a pool, nil when there is no room for it.
+func (c *statements) get(ctx context.Context, pool *sql.DB, query string) (*sql.Stmt, error) {
+	c.mu.Lock()
+	s, full := c.all[query], len(c.all) >= maxStatements
+	c.mu.Unlock()
+	if s != nil || full {
+		return s, nil
+	}
+	s, err := pool.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if other := c.all[query]; other != nil {
+		return other, s.Close() // somebody was quicker
+	}
+	if c.all == nil {
+		c.all = map[string]*sql.Stmt{}
+	}
+	c.all[query] = s
+	return s, nil
+}
+
+func (c *statements) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	for _, s := range c.all {
+		err = errors.Join(err, s.Close())
+	}
+	c.all = nil
+	return err
+}
+
+// queryRead runs a query of a reader.
+func (db *DB) queryRead(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	s, err := db.prepared.get(ctx, db.read, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return db.read.QueryContext(ctx, query, args...)
+	}
+	return s.QueryContext(ctx, args...)
+}
+
+// rowRead is queryRead for one row.
+func (db *DB) rowRead(ctx context.Context, query string, args []any) row {
+	s, err := db.prepared.get(ctx, db.read, query)
+	if err != nil {
+		return failed{err}
+	}
+	if s == nil {
+		return db.read.QueryRowContext(ctx, query, args...)
+	}
+	return s.QueryRowContext(ctx, args...)
+}
