@@ -8,6 +8,7 @@ import (
 
 	"plague"
 	"plague/internal/rpm"
+	"plague/internal/store"
 	"plague/internal/wire"
 )
 
@@ -37,10 +38,14 @@ func (s *script) populate() {
 func (s *script) act() {
 	w, d := s.w, s.dice
 	switch n := d.IntN(100); {
-	case n < 45:
-		s.submit()
-	case n < 55:
+	case n < 40:
+		for range 1 + d.IntN(2)*d.IntN(5) {
+			s.submit()
+		}
+	case n < 52:
 		s.kill()
+	case n < 55:
+		s.requeue()
 	case n < 58:
 		s.pause()
 	case n < 65:
@@ -92,7 +97,7 @@ func (s *script) submit() {
 	if s.made > 1 && d.IntN(6) == 0 {
 		name = fmt.Sprintf("p%d", 1+d.IntN(s.made-1)) // the same once more, or another release of it
 	}
-	src := rpm.Blank{NEVRA: rpm.NEVRA{Name: name, EVR: rpm.EVR{Version: "1", Release: fmt.Sprint(1 + d.IntN(2))}}}
+	src := rpm.Blank{NEVRA: rpm.NEVRA{Name: name, EVR: rpm.EVR{Epoch: d.IntN(8) / 7, Version: "1", Release: fmt.Sprint(1 + d.IntN(2))}}}
 	r, known := w.recipe(src.NVR())
 	if !known {
 		r = s.recipe()
@@ -107,7 +112,7 @@ func (s *script) submit() {
 	in.Scratch = d.IntN(10) == 0
 	in.Priority = -d.IntN(2) * d.IntN(10)
 	if s.made > 1 && d.IntN(8) == 0 {
-		in.After = plague.JobID(1 + d.IntN(s.made))
+		in.After = max(1, w.heard(0)-plague.JobID(d.IntN(4)))
 	}
 	who := users()[d.IntN(3)].Email
 	file := src.Bytes()
@@ -127,6 +132,7 @@ func (s *script) submit() {
 	p := w.Person(who)
 	w.after(func() {
 		uid, err := p.Build(w.ctx, in, file)
+		w.heard(uid)
 		w.trace.Add(who, "build %s for %s (after %d, scratch %v): job %d, %v", in.Source, in.Target, in.After, in.Scratch, uid, err)
 		if err == nil && !allowed {
 			w.broken("5: %s got job %d for %s %s", who, uid, in.Package, in.Source)
@@ -158,7 +164,7 @@ func (s *script) recipe() Recipe {
 // kill asks for the end of a job, by somebody who may or may not.
 func (s *script) kill() {
 	w, d := s.w, s.dice
-	uid := plague.JobID(1 + d.IntN(s.made+1))
+	uid := max(1, w.heard(0)-plague.JobID(d.IntN(5)))
 	who := append(users(), plague.User{Email: stranger})[d.IntN(5)].Email
 	p := w.Person(who)
 	w.after(func() {
@@ -169,6 +175,22 @@ func (s *script) kill() {
 		if err == nil && (who == stranger || who == "guest@farm") {
 			w.broken("5: %s killed job %d", who, uid)
 		}
+	})
+}
+
+// requeue begins another run of a job that has failed or was killed. There is no
+// call for it yet: an administrator does it in the database.
+func (s *script) requeue() {
+	w := s.w
+	uid := max(1, w.heard(0)-plague.JobID(s.dice.IntN(8)))
+	w.after(func() {
+		db, err := store.Open(w.ctx, w.database(), store.Options{})
+		if err != nil {
+			w.trace.Add("admin", "requeue %d: %v", uid, err)
+			return
+		}
+		defer db.Close()
+		w.trace.Add("admin", "requeue %d: %v", uid, db.Requeue(w.ctx, time.Now(), "root@farm", uid))
 	})
 }
 

@@ -33,8 +33,8 @@ func (w *World) play(database []byte) error {
 	for _, m := range w.machines {
 		w.revive(0, m.Start)
 	}
-	for range 5 + s.dice.IntN(26) {
-		w.sleep(s.while(time.Minute))
+	for range 5 + s.dice.IntN(36) {
+		w.sleep(s.while(40 * time.Second))
 		s.act()
 	}
 	w.sleep(s.while(2 * time.Minute))

@@ -38,6 +38,7 @@ type World struct {
 	mu       sync.Mutex // guards the fields below
 	dice     map[string]*rand.Rand
 	dbAway   time.Time                 // the database is out of reach until then
+	newest   plague.JobID              // that users have heard of
 	full     map[string]time.Time      // disks without room, by whose they are
 	recipes  map[string]Recipe         // by NVR of the source package
 	lies     map[plague.ArchJobID]bool // arch jobs that somebody has lied about
@@ -214,6 +215,14 @@ func (w *World) recipe(nvr string) (Recipe, bool) {
 	defer w.mu.Unlock()
 	r, ok := w.recipes[nvr]
 	return r, ok
+}
+
+// heard notes that a user knows a job, and gives the newest that any knows.
+func (w *World) heard(uid plague.JobID) plague.JobID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.newest = max(w.newest, uid)
+	return w.newest
 }
 
 func (w *World) lied(id plague.ArchJobID) {
