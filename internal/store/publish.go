@@ -80,14 +80,15 @@ func (db *DB) Current(ctx context.Context, target string, line plague.Line) (int
 	return n, db.trouble(err)
 }
 
-// Owner says which source package's job holds a NEVRA in a repository now;
-// "" nobody's.
+// Owner says which source package's job holds an RPM of that name, version,
+// release and arch in a repository now; "" nobody's. The epoch does not matter:
+// it is not in the file's name, and a repository has each file name once.
 func (db *DB) Owner(ctx context.Context, target string, line plague.Line, r plague.RepoRPM) (string, plague.JobID, error) {
 	var pkg string
 	var uid plague.JobID
 	err := db.row(ctx, `SELECT j.package, j.uid FROM members AS m JOIN jobs AS j ON j.uid = m.uid WHERE m.target = $1 AND m.line = $2
-		AND m.name = $3 AND m.epoch = $4 AND m.version = $5 AND m.release = $6 AND m.arch = $7 AND m.until_number = 0`,
-		target, line, r.Name, r.Epoch, r.Vers, r.Rel, r.Arch).Scan(&pkg, &uid)
+		AND m.name = $3 AND m.version = $4 AND m.release = $5 AND m.arch = $6 AND m.until_number = 0 ORDER BY m.uid LIMIT 1`,
+		target, line, r.Name, r.Vers, r.Rel, r.Arch).Scan(&pkg, &uid)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", 0, nil
 	}
