@@ -135,7 +135,9 @@ func start(ctx context.Context, c Command, o order) (report, error) {
 		Pdeathsig:  syscall.SIGKILL,
 		Setsid:     true, // a ^C at the terminal is for us to act on
 	}
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Start(); errors.Is(err, syscall.EPERM) {
+		return report{}, fmt.Errorf("make namespaces: %w; only root can build", err)
+	} else if err != nil {
 		return report{}, err
 	}
 	defer context.AfterFunc(ctx, func() { cmd.Process.Kill() })()

@@ -41,7 +41,7 @@ type Command struct {
 	Dir      string // working folder inside; default /
 	Hostname string // default builder
 
-	Stdin  io.Reader // default: empty
+	Stdin  io.Reader // default: empty; Run returns when it has ended, or failed to be written
 	Output io.Writer // standard output and error together; default: nowhere
 
 	Personality32 bool // the machine looks like its 32-bit form: i686 on x86_64
