@@ -30,7 +30,8 @@ func rooms() []room {
 		{"server", "plague rpm artifact buildlog durable sched auth store wire xmlrpc repo", "the life of a job"},
 		{"builder", "plague artifact buildlog durable wire xmlrpc buildroot", "the life of a slot; meets the server through wire only"},
 		{"web", "plague durable store repo buildlog", "pages: reads only"},
-		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot repo server builder web", "wiring: it builds every other room"},
+		{"bench", "plague rpm store wire buildroot", "figures of a farm from outside: calls, its files, what its database says of times"},
+		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot repo server builder web bench", "wiring: it builds every other room"},
 	}
 }
 

@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"plague"
+	"plague/internal/bench"
+	"plague/internal/pki"
+	"plague/internal/store"
+	"plague/internal/wire"
+)
+
+// benchFarm is a farm with any number of builders, for one measurement.
+type benchFarm struct {
+	farm
+	log       *os.File
+	keep      bool
+	processes []*benchProcess
+}
+
+// benchProcess is a server or a builder that runs.
+type benchProcess struct {
+	kind string
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// farm makes a farm of a shape and waits until it answers.
+func (b *benchFlags) farm(ctx context.Context, s Streams, shape bench.Shape) (_ *bench.Farm, err error) {
+	dir, err := os.MkdirTemp(b.dir, "bench-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // its processes have accounts of their own
+		return nil, err
+	}
+	f := &benchFarm{farm: farm{Dir: dir, User: "bench@localhost.localdomain", Target: "bench-1-null", Arches: nativeArches()[:1], Client: filepath.Join(dir, "client", "client.cfg")}, keep: b.keep}
+	defer func() {
+		if err != nil {
+			f.keep = true // its log says more
+			err = fmt.Errorf("%w (the farm's folder is %s)", errors.Join(err, f.close()), dir)
+		}
+	}()
+	if f.log, err = os.Create(f.path("farm.log")); err != nil {
+		return nil, err
+	}
+	database := shape.Database
+	if database == "" {
+		database = f.path("server", "userdb")
+	}
+	if err := f.make(ctx, shape, database); err != nil {
+		return nil, err
+	}
+	if err := f.start(shape.Builders); err != nil {
+		return nil, err
+	}
+	if err := f.ready(ctx); err != nil {
+		return nil, err
+	}
+	web, err := f.webClient()
+	if err != nil {
+		return nil, err
+	}
+	return &bench.Farm{
+		Target: f.Target, Arch: f.Arches[0], Dir: f.Dir, Results: f.path("results"), Database: database,
+		Repository: fmt.Sprintf("%s/repos/%s/%s/", f.Web, f.Target, f.Arches[0]), HTTP: web,
+		Client: func() (*bench.Client, error) { return f.client(s) }, Processes: f.pids, Close: f.close,
+	}, nil
+}
+
+// make writes the farm's files and fills its database.
+func (f *benchFarm) make(ctx context.Context, shape bench.Shape, database string) error {
+	account, err := ensureAccount("plague-server")
+	if err != nil {
+		return err
+	}
+	if _, err := ensureAccount("plague-builder"); err != nil {
+		return err
+	}
+	if err := f.folders(account); err != nil {
+		return err
+	}
+	if err := f.certificates(); err != nil {
+		return err
+	}
+	ports, err := freePorts(make([]int, 3+max(1, shape.Builders))...)
+	if err != nil {
+		return err
+	}
+	u := upFlags{distro: "bench", target: "1", repo: "null", arches: f.Arches, slots: 1}
+	if err := u.configure(&f.farm, ports); err != nil {
+		return err
+	}
+	if err := f.builders(shape, ports[3:], database); err != nil {
+		return err
+	}
+	if err := f.history(ctx, shape.History, database); err != nil {
+		return err
+	}
+	return give(f.path("server"), account)
+}
+
+// builders completes the configurations: `plague up` knows one builder, which
+// builds, and a repository for dnf.
+func (f *benchFarm) builders(shape bench.Shape, ports []int, database string) error {
+	ca, err := pki.LoadCA(f.path("ca"), "buildsystem")
+	if err != nil {
+		return err
+	}
+	one, err := os.ReadFile(f.path("builder", "builder.cfg"))
+	if err != nil {
+		return err
+	}
+	var links []string
+	for i := range shape.Builders {
+		name := "builder" + strconv.Itoa(i+1)
+		key := filepath.Join("private", name+"_key_and_cert.pem")
+		if i > 0 { // the first has its own
+			cert, secret, err := ca.Issue(pki.Request{Role: pki.RoleBuilder, Name: name})
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(f.path("builder", key), append(secret, cert...), 0o600); err != nil {
+				return err
+			}
+		}
+		text := strings.NewReplacer("private/builder1_key_and_cert.pem", key, "work_dir = work", "work_dir = work/"+name,
+			fmt.Sprintf("port = %d\n", ports[0]), fmt.Sprintf("port = %d\n", ports[i])).Replace(string(one))
+		if err := os.WriteFile(f.path("builder", name+".cfg"), []byte(text+"backend = null\n"), 0o644); err != nil {
+			return err
+		}
+		links = append(links, fmt.Sprintf("https://127.0.0.1:%d %s", ports[i], name))
+	}
+	server, err := os.ReadFile(f.path("server", "server.cfg"))
+	if err != nil {
+		return err
+	}
+	text := strings.NewReplacer(fmt.Sprintf("builders = %s builder1\n", f.Builder), "builders = "+strings.Join(links, ", ")+"\n",
+		"userdb = userdb\n", "userdb = "+database+"\n").Replace(string(server))
+	if !shape.Createrepo {
+		text += "metadata = plain\n"
+	}
+	return os.WriteFile(f.path("server", "server.cfg"), []byte(text), 0o600)
+}
+
+// historyTimeout is how long a database may take to make a history.
+const historyTimeout = 15 * time.Minute
+
+func (f *benchFarm) history(ctx context.Context, jobs int, database string) error {
+	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
+	defer cancel()
+	db, err := store.Open(ctx, database, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.PutUser(ctx, time.Now(), "plague bench", plague.User{Email: f.User, Capabilities: plague.Capabilities()}); err != nil || jobs == 0 {
+		return err
+	}
+	return db.AddHistory(ctx, time.Now(), f.Target, f.Arches[0], jobs)
+}
+
+// start starts the server and the builders. The server's port is open before a
+// builder needs it, or the builder tries again.
+func (f *benchFarm) start(builders int) error {
+	account, err := ensureAccount("plague-server")
+	if err != nil {
+		return err
+	}
+	commands := []*benchProcess{{kind: "server", cmd: self("server", "-c", f.path("server", "server.cfg"))}}
+	commands[0].cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account, Setpgid: true}
+	for i := range builders {
+		p := &benchProcess{kind: "builder", cmd: self("builder", "-c", f.path("builder", fmt.Sprintf("builder%d.cfg", i+1)))}
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		commands = append(commands, p)
+	}
+	for _, p := range commands {
+		p.cmd.Stdout, p.cmd.Stderr = f.log, f.log
+		if err := p.cmd.Start(); err != nil {
+			return fmt.Errorf("%s: %w", p.kind, err)
+		}
+		p.done = make(chan error, 1)
+		go func() { p.done <- p.cmd.Wait() }()
+		f.processes = append(f.processes, p)
+	}
+	return nil
+}
+
+// client is a connection as `plague build` makes it.
+func (f *benchFarm) client(s Streams) (*bench.Client, error) {
+	c, err := connectWith(f.farm.Client)
+	if err != nil {
+		return nil, err
+	}
+	quiet := Streams{In: s.In, Out: s.Out, Err: f.log} // nobody looks at progress
+	return &bench.Client{User: c.User, Upload: func(ctx context.Context, file string) (wire.Submission, error) {
+		pkg, err := openSRPM(file, "")
+		if err != nil {
+			return wire.Submission{}, err
+		}
+		defer pkg.file.Close()
+		return wire.Submission{Package: pkg.name, Source: filepath.Base(file), SRPM: pkg.digest, Size: pkg.size, Target: f.Target}, c.upload(ctx, quiet, pkg, 0)
+	}}, nil
+}
+
+// webClient reads the public web as dnf would, knowing the build system's CA.
+func (f *benchFarm) webClient() (*http.Client, error) {
+	roots, err := pki.LoadPool(f.path("builder", "certs", "buildsystem_ca_cert.pem"))
+	if err != nil {
+		return nil, err
+	}
+	hc := httpsClient(pki.ClientConfig(nil, roots, pki.Expect{Role: pki.RoleServer}))
+	hc.Timeout = callTimeout
+	return hc, nil
+}
+
+// pids lists the processes of the farm, and those that they started.
+func (f *benchFarm) pids() map[string][]int {
+	all := map[string][]int{}
+	for _, p := range f.processes {
+		all[p.kind] = append(append(all[p.kind], p.cmd.Process.Pid), children(p.cmd.Process.Pid)...)
+	}
+	return all
+}
+
+// children lists the processes that one has started.
+func children(pid int) []int {
+	var all []int
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // its thread has ended
+		}
+		for _, word := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				all = append(append(all, child), children(child)...)
+			}
+		}
+	}
+	return all
+}
+
+// close stops the farm's processes, builders first, and removes its folder.
+func (f *benchFarm) close() error {
+	var errs []error
+	for i := len(f.processes) - 1; i >= 0; i-- {
+		errs = append(errs, stopProcess(f.processes[i].cmd, f.processes[i].done))
+	}
+	if f.log != nil {
+		errs = append(errs, f.log.Close())
+	}
+	if !f.keep {
+		errs = append(errs, os.RemoveAll(f.Dir))
+	}
+	return errors.Join(errs...)
+}
