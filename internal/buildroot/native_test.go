@@ -200,7 +200,7 @@ exec 2>&1
 mkdir -p ` + filepath.Dir(marker) + ` && echo x > ` + marker + `
 mount -t tmpfs x /mnt && echo ESCAPE mount
 mknod /tmp/disk b 254 0 && echo ESCAPE mknod
-echo 1 > /proc/sys/kernel/sysrq && echo ESCAPE sysctl
+v=$(cat /proc/sys/kernel/panic); echo $v > /proc/sys/kernel/panic && echo ESCAPE sysctl
 (echo > /dev/tcp/127.0.0.1/` + port(f.distro.URL) + `) && echo ESCAPE network
 test -e /proc/1/root/etc/passwd && echo ESCAPE proc
 chroot /proc/1/root /bin/true && echo ESCAPE chroot
