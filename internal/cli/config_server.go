@@ -133,11 +133,9 @@ func parseBuilder(line string) (builderAddress, error) {
 	address, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 	u, err := url.Parse(address)
 	switch {
-	case err != nil:
-		return builderAddress{}, err
-	case u.Scheme == "http":
+	case err == nil && u.Scheme == "http":
 		return builderAddress{}, fmt.Errorf("has %s: a builder is reached by https:// only, since whoever could listen in between could change what is built", address)
-	case u.Scheme != "https" || u.Hostname() == "" || u.Path != "" && u.Path != "/":
+	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Path != "" && u.Path != "/":
 		return builderAddress{}, fmt.Errorf("has %q, which is not https://host:port", address)
 	}
 	port := u.Port()
