@@ -19,7 +19,8 @@ func scanEvent(r row) (plague.Event, error) {
 // event writes down what the transaction does.
 func (tx *tx) event(e plague.Event) error {
 	tx.wake(TopicEvents)
-	_, err := tx.exec(`INSERT INTO events (at, uid, arch_job, what, old_state, new_state, who, text) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	_, err := tx.exec(`INSERT INTO events (id, at, uid, arch_job, what, old_state, new_state, who, text)
+		VALUES (`+tx.db.nextEvent()+`, $1, $2, $3, $4, $5, $6, $7, $8)`,
 		us(e.At), e.Job, e.ArchJob, e.What, e.From, e.To, e.Who, e.Text)
 	return err
 }
