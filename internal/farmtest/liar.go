@@ -26,7 +26,7 @@ func (l liar) Sync(ctx context.Context, o plague.Orders) (plague.Report, error) 
 
 // spoil tells one lie about an attempt, the same each time.
 func (l liar) spoil(a *plague.AttemptReport) {
-	if a.Phase != plague.PhaseDone {
+	if a.Phase != plague.PhaseDone || l.w.settled() {
 		return
 	}
 	at := 0

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/rpm"
 	"plague/internal/store"
+	"plague/internal/wire"
 )
 
 // Simulate plays the schedule of the world's seed over a copy of a migrated
@@ -38,7 +40,10 @@ func (w *World) play(database []byte) error {
 		s.act()
 	}
 	w.sleep(s.while(2 * time.Minute))
-	return w.settle()
+	if err := w.settle(); err != nil || len(w.Problems()) > 0 {
+		return err
+	}
+	return w.epilogue()
 }
 
 // restWithin is how long the farm may take to come to rest when nobody
@@ -54,6 +59,11 @@ func (w *World) settle() error {
 	if _, err := w.Person("root@farm").SetPaused(w.ctx, false); err != nil {
 		return fmt.Errorf("end the pause: %w", err)
 	}
+	return w.rest()
+}
+
+// rest waits until nothing is left to do.
+func (w *World) rest() error {
 	db, err := store.Open(w.ctx, w.database(), store.Options{})
 	if err != nil {
 		return err
@@ -72,6 +82,46 @@ func (w *World) settle() error {
 		}
 		time.Sleep(10 * time.Second)
 	}
+}
+
+// epilogue builds some more, without trouble: whatever happened before, every
+// attempt now is the only one.
+func (w *World) epilogue() error {
+	uids := make([]plague.JobID, 4)
+	for i := range uids {
+		src := rpm.Blank{NEVRA: rpm.NEVRA{Name: fmt.Sprint("calm", i), EVR: rpm.EVR{Version: "1", Release: "1"}}}
+		w.mu.Lock()
+		w.recipes[src.NVR()] = Recipe{Prepping: time.Second, Building: time.Duration(i) * 10 * time.Second}
+		w.mu.Unlock()
+		in := wire.Submission{Package: src.Name, Source: src.NVR() + ".src.rpm", Target: "devel"}
+		var err error
+		if uids[i], err = w.Person("ann@farm").Build(w.ctx, in, src.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := w.rest(); err != nil {
+		return err
+	}
+	db, err := store.Open(w.ctx, w.database(), store.Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	archJobs, err := db.ArchJobsOf(w.ctx, uids)
+	if err != nil {
+		return err
+	}
+	for _, uid := range uids {
+		if len(archJobs[uid]) == 0 {
+			w.broken("6: without trouble job %d did not build", uid)
+		}
+		for _, a := range archJobs[uid] {
+			if a.State != plague.ArchDone || a.Attempt != 1 {
+				w.broken("6: without trouble arch job %d of job %d is %s after %d attempts: %s", a.ID, uid, a.State, a.Attempt, a.Reason)
+			}
+		}
+	}
+	return nil
 }
 
 // busy lists what the farm has still to do: jobs that do not rest, and attempts
