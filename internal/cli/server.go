@@ -62,7 +62,7 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, cfg.userdb, store.Options{Log: log, Exclusive: true})
+	db, err := openUserDB(ctx, cfg.userdb, store.Options{Log: log, Exclusive: true})
 	if err != nil {
 		return err
 	}

@@ -256,7 +256,7 @@ func (u *upFlags) configure(f *farm, ports []int) error {
 func (f *farm) firstUser(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	db, err := store.Open(ctx, f.path("server", "userdb"), store.Options{})
+	db, err := openUserDB(ctx, f.path("server", "userdb"), store.Options{})
 	if err != nil {
 		return err
 	}

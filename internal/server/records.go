@@ -59,6 +59,10 @@ func (s *Server) events(ctx context.Context, f wire.EventsFilter) (wire.Events, 
 	if limit <= 0 || limit > 1000 {
 		limit = 100
 	}
+	if f.Since < 0 { // the caller wants what happens from now on
+		last, err := s.DB.LastEvent(ctx)
+		return wire.Events{Events: []plague.Event{}, Next: last}, err
+	}
 	w := s.DB.Subscribe(store.TopicEvents)
 	defer w.Close()
 	ctx, cancel := context.WithTimeout(ctx, min(max(f.Wait, 0), maxEventWait)+time.Minute)

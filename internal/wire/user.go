@@ -101,8 +101,8 @@ type BuilderRecord struct {
 
 // EventsFilter is what events takes.
 type EventsFilter struct {
-	Since plague.EventID
-	Job   plague.JobID // 0: of all
+	Since plague.EventID // below 0: answers with where the stream ends now, and no event
+	Job   plague.JobID   // 0: of all
 	Limit int          // at most 1000; 0: 100
 	Wait  time.Duration
 }
