@@ -85,7 +85,7 @@ func (n *Network) Away(name string, d time.Duration) {
 	n.away[name] = time.Now().Add(d)
 }
 
-// Calm ends all faults.
+// Calm ends all faults; what is put out of reach from now on is.
 func (n *Network) Calm() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,8 +117,12 @@ const faultOneIn = 25
 func (n *Network) roll(from, to string) (f fate, delay time.Duration, r uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	away := time.Now().Before(n.away[to]) || time.Now().Before(n.away[from])
 	if n.calm {
-		return arrives, time.Millisecond, 0
+		if away {
+			f = lost
+		}
+		return f, time.Millisecond, 0
 	}
 	way := from + ">" + to
 	d := n.dice[way]
@@ -132,7 +136,7 @@ func (n *Network) roll(from, to string) (f fate, delay time.Duration, r uint64) 
 	if odds < 6 {
 		f = fate(odds + 1)
 	}
-	if time.Now().Before(n.away[to]) || time.Now().Before(n.away[from]) {
+	if away {
 		f = lost
 	}
 	return f, delay, r
