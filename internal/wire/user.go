@@ -103,7 +103,7 @@ type BuilderRecord struct {
 type EventsFilter struct {
 	Since plague.EventID // below 0: answers with where the stream ends now, and no event
 	Job   plague.JobID   // 0: of all
-	Limit int          // at most 1000; 0: 100
+	Limit int            // at most 1000; 0: 100
 	Wait  time.Duration
 }
 
