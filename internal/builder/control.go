@@ -150,15 +150,17 @@ func (c *Control) tell(conn *net.UnixConn) {
 	}
 }
 
-// Close ends the supervisor's hold on the folder: the last thing it does.
+// Close ends the supervisor's hold on the folder: the last thing it does. The
+// lock goes before the connections: a daemon that sees its own end finds the
+// folder free, and does not have to ask again.
 func (c *Control) Close() error {
-	err := c.listener.Close()
+	err := errors.Join(c.lock.Close(), c.listener.Close())
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for conn := range c.conns {
 		conn.Close()
 	}
-	c.mu.Unlock()
-	return errors.Join(err, c.lock.Close())
+	return err
 }
 
 // tryLock takes a folder's lock; plague.ErrConflict says that somebody has it.
@@ -220,9 +222,16 @@ func dial(ctx context.Context, dir string) (net.Conn, error) {
 	return d.DialContext(ctx, "unix", name)
 }
 
+// A supervisor that lives and does not listen, yet or any more, is asked again
+// soon, for it begins or ends within moments; then less often, for it may hang.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 100 * time.Millisecond
+)
+
 // watchSupervisor tells what the supervisor of a folder does until it is gone.
 func watchSupervisor(ctx context.Context, dir string, news func(News)) error {
-	for ctx.Err() == nil {
+	for look := firstLook; ctx.Err() == nil; look = min(2*look, lastLook) {
 		if conn, err := dial(ctx, dir); err == nil {
 			read(ctx, conn, news)
 		}
@@ -230,7 +239,7 @@ func watchSupervisor(ctx context.Context, dir string, news func(News)) error {
 		if over || err != nil {
 			return err
 		}
-		t := time.NewTimer(100 * time.Millisecond) // it lives, and does not listen yet or any more
+		t := time.NewTimer(look)
 		select {
 		case <-ctx.Done():
 		case <-t.C:

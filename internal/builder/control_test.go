@@ -1,0 +1,56 @@
+package builder
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What a daemon hears of a supervisor, and that its end is one: whoever sees
+// the connection end finds the folder free and need not ask again.
+func TestControlEnds(t *testing.T) {
+	for range 20 {
+		dir := t.TempDir()
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		c, err := TakeControl(dir, os.Getuid(), stop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan struct{})
+		go func() { defer close(served); c.Serve() }()
+		conn, err := dial(ctx, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.News(News{Phase: "building"})
+		lines := bufio.NewReader(conn)
+		for line := ""; !strings.Contains(line, "building"); { // what it was before may come first
+			if line, err = lines.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !Alive(dir) {
+			t.Error("it is not alive while it works")
+		}
+		if _, err := TakeControl(dir, os.Getuid(), stop); err == nil {
+			t.Error("a second one took the folder")
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Close() }()
+		if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+			t.Errorf("%q, %v", rest, err)
+		}
+		if Alive(dir) {
+			t.Error("its connection has ended, and it holds the folder still")
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		<-served
+	}
+}
