@@ -98,21 +98,23 @@ type HeldRow struct {
 	JobRow plague.Job
 }
 
-// Held lists what a builder holds; "" stands for all builders.
+// Held lists what a builder holds; "" stands for all builders, by name.
 func (db *DB) Held(ctx context.Context, builder string) ([]HeldRow, error) {
 	query := `SELECT ` + prefixed("a", archColumns) + `, ` + prefixed("j", jobColumns) + ` FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid
-		WHERE a.state IN ('assigned', 'running', 'downloading')`
-	var args []any
-	if builder != "" {
-		query += ` AND a.builder = $1`
-		args = append(args, builder)
+		WHERE a.state IN ('assigned', 'running', 'downloading') AND a.builder `
+	// Also for all builders in the order of the index of what is held: by id,
+	// SQLite would read every arch job there ever was.
+	if builder == "" {
+		query += `>= $1`
+	} else {
+		query += `= $1`
 	}
 	rows, err := collect(reader{ctx, db}, func(r row) (HeldRow, error) {
 		fields, a := archFields()
 		more, j := jobFields()
 		err := r.Scan(append(fields, more...)...)
 		return HeldRow{ArchJob: a(), JobRow: j()}, err
-	}, query+` ORDER BY a.id`, args...)
+	}, query+` ORDER BY a.builder, a.id`, builder)
 	if err != nil {
 		return nil, db.trouble(err)
 	}

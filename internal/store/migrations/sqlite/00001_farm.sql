@@ -60,7 +60,8 @@ CREATE TABLE jobs (
 -- One source package of one version is in progress or published once in a target.
 CREATE UNIQUE INDEX jobs_evr ON jobs (target, package, epoch, version, release)
     WHERE version <> '' AND scratch = 0 AND state NOT IN ('failed', 'killed');
-CREATE INDEX jobs_waiting ON jobs (priority DESC, uid) WHERE state = 'waiting';
+-- With state in front, or SQLite takes jobs_state and sorts all that waits.
+CREATE INDEX jobs_waiting ON jobs (state, priority DESC, uid) WHERE state = 'waiting';
 CREATE INDEX jobs_state ON jobs (state, uid);
 CREATE INDEX jobs_user ON jobs (username, uid);
 CREATE INDEX jobs_package ON jobs (package, uid);
