@@ -100,10 +100,8 @@ func (db *DB) prepare(ctx context.Context) error {
 		return fmt.Errorf("%w: migrations of %s: %w", plague.ErrUnavailable, db.shown, err)
 	}
 	return db.update(ctx, func(tx *tx) error {
-		if _, err := tx.exec(`INSERT INTO farm (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`, rand.Text()); err != nil {
-			return err
-		}
-		return tx.rebaseEvents()
+		_, err := tx.exec(`INSERT INTO farm (id, name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING`, rand.Text())
+		return err
 	})
 }
 

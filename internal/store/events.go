@@ -20,7 +20,7 @@ func scanEvent(r row) (plague.Event, error) {
 func (tx *tx) event(e plague.Event) error {
 	tx.wake(TopicEvents)
 	_, err := tx.exec(`INSERT INTO events (id, at, uid, arch_job, what, old_state, new_state, who, text)
-		VALUES (`+tx.db.nextEvent()+`, $1, $2, $3, $4, $5, $6, $7, $8)`,
+		VALUES (`+tx.nextEvent()+`, $1, $2, $3, $4, $5, $6, $7, $8)`,
 		us(e.At), e.Job, e.ArchJob, e.What, e.From, e.To, e.Who, e.Text)
 	return err
 }
@@ -33,8 +33,12 @@ func (db *DB) AddEvent(ctx context.Context, e plague.Event) error {
 // Events gives at most limit events after a cursor, in order. What it has
 // given once, no later call with that cursor can have skipped.
 func (db *DB) Events(ctx context.Context, since plague.EventID, limit int) ([]plague.Event, error) {
+	until, err := db.LastEvent(ctx)
+	if err != nil || until <= since {
+		return nil, err
+	}
 	es, err := collect(reader{ctx, db}, scanEvent,
-		`SELECT `+eventColumns+` FROM events WHERE id > $1`+db.settled()+` ORDER BY id LIMIT $2`, since, limit)
+		`SELECT `+eventColumns+` FROM events WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3`, since, until, limit)
 	return es, db.trouble(err)
 }
 
@@ -47,6 +51,6 @@ func (db *DB) JobEvents(ctx context.Context, uid plague.JobID) ([]plague.Event, 
 // LastEvent gives the newest cursor that skips nothing.
 func (db *DB) LastEvent(ctx context.Context) (plague.EventID, error) {
 	var id plague.EventID
-	err := db.row(ctx, `SELECT COALESCE(MAX(id), 0) FROM events WHERE id > 0`+db.settled()).Scan(&id)
+	err := db.row(ctx, db.settled()).Scan(&id)
 	return id, db.trouble(err)
 }

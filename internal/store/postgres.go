@@ -90,10 +90,10 @@ func (db *DB) listenOnce(ctx context.Context) error {
 //   - A row that is read to be changed is locked on PostgreSQL; SQLite has one
 //     writer.
 //   - A claim passes over rows that another server is just claiming.
-//   - An event's id on PostgreSQL is the number of its transaction times 65536
-//     and its place in it, and readers stop below the oldest transaction that
-//     is still open. With ids of a sequence a cursor could skip: whoever takes
-//     a number first may have begun last, and commits when the reader is past.
+//   - The first event of a transaction on PostgreSQL takes a lock that readers
+//     of events see, and they stop below the oldest: ids are given before
+//     commits, and a cursor must not skip. (The oldest transaction that is open
+//     is no measure: who takes a number first may have begun last.)
 func (db *DB) forUpdate() string {
 	if db.pg {
 		return " FOR UPDATE"
@@ -115,31 +115,24 @@ func (db *DB) skipLocked() string {
 	return ""
 }
 
+func (tx *tx) nextEvent() string {
+	switch {
+	case !tx.db.pg:
+		return "NULL"
+	case tx.events:
+		return "nextval('event_ids')"
+	}
+	tx.events = true
+	return "first_event()"
+}
+
+// settled is the newest event below which no other can appear. It has to be
+// read before the events are, in a statement of its own.
 func (db *DB) settled() string {
 	if db.pg {
-		return ` AND id < (SELECT (event_base + CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)) * 65536 FROM farm WHERE id = 1)`
+		return "SELECT settled_event()"
 	}
-	return ""
-}
-
-func (db *DB) nextEvent() string {
-	if db.pg {
-		return `(SELECT COALESCE((SELECT e.id + 1 FROM events AS e WHERE e.id >= x.first AND e.id < x.first + 65536 ORDER BY e.id DESC LIMIT 1), x.first)
-			FROM (SELECT (event_base + CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)) * 65536 AS first FROM farm WHERE id = 1) AS x)`
-	}
-	return "NULL"
-}
-
-// rebaseEvents keeps the ids of events growing when the farm's tables were
-// restored into another cluster, which counts transactions from the beginning:
-// no event that is there can come from a transaction that is yet to begin.
-func (tx *tx) rebaseEvents() error {
-	if !tx.db.pg {
-		return nil
-	}
-	_, err := tx.exec(`UPDATE farm SET event_base = (SELECT MAX(id) FROM events) / 65536 WHERE id = 1 AND (SELECT COALESCE(MAX(id), 0) FROM events) / 65536
-		>= event_base + CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)`)
-	return err
+	return "SELECT COALESCE(MAX(id), 0) FROM events"
 }
 
 // now is the database's own clock in microseconds: for the leader's row only,

@@ -15,6 +15,7 @@ type tx struct {
 	sql    *sql.Tx
 	topics map[Topic]bool
 	counts map[shard]int64 // changes of job_counts
+	events bool            // it has written one
 }
 
 // run runs fn, and after it what has to be last.

@@ -4,8 +4,7 @@ CREATE TABLE farm (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     name TEXT NOT NULL,
     paused INTEGER NOT NULL DEFAULT 0,
-    paused_by TEXT NOT NULL DEFAULT '',
-    event_base BIGINT NOT NULL DEFAULT 0 -- added to the number of a transaction in the ids of its events
+    paused_by TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE leader (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -156,10 +155,30 @@ CREATE TABLE builders (
     arches TEXT NOT NULL, targets TEXT NOT NULL, slots INTEGER NOT NULL, free INTEGER NOT NULL, seen_at BIGINT NOT NULL
 );
 
--- An id is the number of the transaction times 65536, and the place in it: see postgres.go.
 CREATE TABLE events (
     id BIGINT PRIMARY KEY,
     at BIGINT NOT NULL, uid BIGINT NOT NULL, arch_job BIGINT NOT NULL, what TEXT NOT NULL,
     old_state TEXT NOT NULL, new_state TEXT NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL
 );
 CREATE INDEX events_job ON events (uid, id);
+
+-- A transaction that has given event ids and is still open holds the shared lock (2005, newest id before its own).
+CREATE SEQUENCE event_ids OWNED BY events.id;
+SELECT setval('event_ids', 1); -- so that the newest id always is one that was given
+-- +goose StatementBegin
+CREATE FUNCTION first_event() RETURNS BIGINT LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_advisory_xact_lock_shared(2005, CAST(last_value % 2147483648 AS INTEGER)) FROM event_ids;
+    RETURN nextval('event_ids');
+END $$;
+-- +goose StatementEnd
+
+-- What was given before the look at the sequence and is not locked at the look at the locks after it has been committed or
+-- never will be. Locks know the lower 31 bits of an id.
+-- +goose StatementBegin
+CREATE FUNCTION settled_event() RETURNS BIGINT LANGUAGE plpgsql AS $$ DECLARE given BIGINT; locked BIGINT; BEGIN
+    SELECT last_value INTO given FROM event_ids;
+    SELECT MIN(given - (given - CAST(objid AS BIGINT)) % 2147483648) INTO locked FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = 2005 AND objsubid = 2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+    RETURN LEAST(given, locked);
+END $$;
+-- +goose StatementEnd
