@@ -79,8 +79,8 @@ func (b *Builder) journal(a *attempt) error {
 		return err
 	}
 	// The daemon's own file, so that it may lock it after a supervisor has,
-	// which is root.
-	if err := b.Work.WriteFile(path.Join(dir, lockFile), nil, 0o600); err != nil {
+	// which is root. Its name comes to the disk with the record's.
+	if err := b.Work.Touch(path.Join(dir, lockFile), 0o600); err != nil {
 		return err
 	}
 	data, err := json.Marshal(a.record)

@@ -179,8 +179,11 @@ func TestModesIgnoreTheUmask(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
+	if err := errors.Join(sub.Touch("mark", 0o604), sub.Touch("world", 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]fs.FileMode{
-		".": 0o700, "a": 0o755, "a/b": 0o755, "a/b/world": 0o644, "a/b/log": 0o640,
+		".": 0o700, "a": 0o755, "a/b": 0o755, "a/b/world": 0o644, "a/b/log": 0o640, "a/b/mark": 0o604,
 	} {
 		info, err := d.Stat(name)
 		if err != nil {
@@ -216,6 +219,7 @@ func TestNothingLeadsOutside(t *testing.T) {
 	}
 	for what, err := range map[string]error{
 		"write":     d.WriteFile("../x", nil, 0o644),
+		"touch":     d.Touch("../x", 0o644),
 		"rename":    d.Rename("mine", "../x"),
 		"link":      d.Link("../secret", "x"),
 		"chmod":     d.Chmod("../secret", 0o777),
@@ -329,6 +333,7 @@ func TestEveryChangeAsksTheHook(t *testing.T) {
 		"write": dead.WriteFile("a", nil, 0o644), "rename": dead.Rename("a", "n"), "link": dead.Link("a", "n"),
 		"symlink": dead.Symlink("a", "n"), "chmod": dead.Chmod("a", 0o600), "remove": dead.Remove("a"),
 		"removeall": dead.RemoveAll("a"), "mkdir": dead.MkdirAll("n/m", 0o755), "syncdir": dead.SyncDir("."),
+		"touch": dead.Touch("n", 0o644),
 	} {
 		if !errors.Is(err, errCrash) {
 			t.Errorf("%s is not asked about: %v", what, err)

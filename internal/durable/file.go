@@ -125,6 +125,22 @@ func (d *Dir) OpenAppend(name string, perm fs.FileMode) (*Appender, error) {
 	return &Appender{dir: d, file: f, name: name}, nil
 }
 
+// Touch makes an empty file with exactly perm if it is absent. Its name is not
+// brought to the disk: SyncDir does, once for many.
+func (d *Dir) Touch(name string, perm fs.FileMode) error {
+	if err := d.ask(OpCreate, name); err != nil {
+		return err
+	}
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm&0o700|0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(perm), f.Close())
+}
+
 func (d *Dir) createAppend(name string, perm fs.FileMode) (*os.File, error) {
 	if err := d.ask(OpCreate, name); err != nil {
 		return nil, err
