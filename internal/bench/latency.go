@@ -82,7 +82,7 @@ func (f *Farm) waits(ctx context.Context, n int) (begun, published []time.Durati
 // burst submits many jobs at once, over as many connections as the farm's users
 // would have, and measures until the last has begun.
 func (b *Bench) burst(ctx context.Context) ([]Figure, error) {
-	value := map[string]float64{}
+	value, note := map[string]float64{}, ""
 	err := b.with(ctx, Shape{Builders: burstFarm}, func(f *Farm) error {
 		if _, _, err := f.waits(ctx, 1); err != nil {
 			return err
@@ -95,6 +95,7 @@ func (b *Bench) burst(ctx context.Context) ([]Figure, error) {
 		if err != nil {
 			return err
 		}
+		before := f.cpu()
 		at := time.Now()
 		uids, _, err := f.submit(ctx, jobs, maxClients)
 		if err != nil {
@@ -104,6 +105,7 @@ func (b *Bench) burst(ctx context.Context) ([]Figure, error) {
 		if err != nil {
 			return err
 		}
+		note = f.cpuNote(before, burstJobs)
 		last := at
 		for _, uid := range uids {
 			began, err := f.begun(ctx, w.client, uid)
@@ -118,7 +120,7 @@ func (b *Bench) burst(ctx context.Context) ([]Figure, error) {
 		return nil
 	})
 	return []Figure{{What: fmt.Sprintf("%d empty jobs at once, %d builders, until all have begun", burstJobs, burstFarm), Value: value, Unit: "s",
-		Aim: "begun below 1", Peers: "Koji tuned 4.9, Buildbot 20, OBS 29"}}, err
+		Aim: "begun below 1", Peers: "Koji tuned 4.9, Buildbot 20, OBS 29", Note: note}}, err
 }
 
 // chain measures steps of which each waits until the one before is published.

@@ -62,13 +62,15 @@ func (b *Bench) submissions(ctx context.Context) ([]Figure, error) {
 			if err != nil {
 				return err
 			}
+			before := f.cpu()
 			_, took, err := f.submit(ctx, jobs, load.clients)
 			value[""] = float64(load.jobs) / took.Seconds()
+			used := f.cpuNote(before, load.jobs)
 			if err != nil {
 				return err
 			}
 			syncs, err := fsyncs(f.Dir)
-			note = fmt.Sprintf("fsync of the disk: p50 %s ms", short(ms(quantile(syncs, 0.5))))
+			note = fmt.Sprintf("fsync of the disk: p50 %s ms; %s", short(ms(quantile(syncs, 0.5))), used)
 			return err
 		})
 		if err != nil {
