@@ -97,8 +97,8 @@ func (db *DB) Owner(ctx context.Context, target string, line plague.Line, r plag
 
 // Publish makes a snapshot true: its row, the pointer from the one before to
 // it, its new members, and every job from addtorepo over repodone to needsign,
-// in one transaction. If the pointer has moved, or a job is in addtorepo no
-// more, nothing is done: ErrConflict.
+// in one transaction. If the pointer has moved, a job is in addtorepo no more,
+// or an RPM is there already, nothing is done: ErrConflict.
 func (db *DB) Publish(ctx context.Context, t Term, at time.Time, s plague.Snapshot, ps []Publication) error {
 	return db.lead(ctx, t, func(tx *tx) error {
 		if err := tx.point(s); err != nil {
@@ -138,6 +138,9 @@ func (tx *tx) publishJob(at time.Time, s plague.Snapshot, p Publication) error {
 		_, err := tx.exec(`INSERT INTO members (target, line, uid, name, epoch, version, release, arch, arches, file, digest, size, from_number)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`, s.Target, s.Line, m.Job, m.Name, m.Epoch, m.Vers, m.Rel, m.Arch,
 			strings.Join(m.Arches, " "), m.File.Name, m.File.Digest, m.File.Size, s.Number)
+		if duplicate(err) {
+			return fmt.Errorf("%w: %s of job %d is in %s already", plague.ErrConflict, m.File.Name, m.Job, s.Target)
+		}
 		if err != nil {
 			return err
 		}

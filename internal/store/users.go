@@ -89,9 +89,10 @@ func (db *DB) DeleteUser(ctx context.Context, at time.Time, who, email string) e
 	})
 }
 
-// notLastAdmin refuses what would leave nobody who can let others in.
+// notLastAdmin refuses what would leave nobody who can let others in. It holds
+// those who can: two may be taking each other's place away.
 func (tx *tx) notLastAdmin(email string) error {
-	admins, err := collect(tx, text, `SELECT email FROM users WHERE modify_users = 1`)
+	admins, err := collect(tx, text, `SELECT email FROM users WHERE modify_users = 1 ORDER BY email`+tx.db.forUpdate())
 	if err != nil {
 		return err
 	}
