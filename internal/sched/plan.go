@@ -18,13 +18,13 @@ type Capacity struct {
 	Free    int
 }
 
-// noarch stands for a package whose RPMs fit every arch: any builder of the
-// target will do.
-const noarch = "noarch"
-
-func (c Capacity) fits(arch, target string) bool {
-	return (arch == noarch || slices.Contains(c.Arches, arch)) &&
-		plague.TakesTarget(c.Targets, target)
+func (c Capacity) fits(it Item) bool {
+	roots := it.Roots
+	if len(roots) == 0 {
+		roots = []string{it.Arch}
+	}
+	return slices.ContainsFunc(roots, func(arch string) bool { return slices.Contains(c.Arches, arch) }) &&
+		plague.TakesTarget(c.Targets, it.Target)
 }
 
 // An Assignment pairs an arch job with a builder.
@@ -82,7 +82,7 @@ func first(a, b *line, i, j int, busy map[string]int) bool {
 func choose(bs []Capacity, it Item) int {
 	best := -1
 	for i, b := range bs {
-		if b.Free <= 0 || !b.fits(it.Arch, it.Target) {
+		if b.Free <= 0 || !b.fits(it) {
 			continue
 		}
 		if best < 0 || roomier(b, bs[best], it.Avoid) {
@@ -103,7 +103,7 @@ func roomier(a, b Capacity, avoid string) bool {
 func Why(it Item, builders []Capacity) string {
 	var fit []string
 	for _, b := range builders {
-		if b.fits(it.Arch, it.Target) {
+		if b.fits(it) {
 			fit = append(fit, fmt.Sprintf("%s (%d of %d slots free)", b.Name, max(b.Free, 0), b.Slots))
 		}
 	}

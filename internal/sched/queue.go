@@ -16,8 +16,9 @@ type Item struct {
 	User     string
 	Arch     string
 	Target   string
-	Priority int    // higher goes first
-	Avoid    string // builder that lost or refused it last: taken only if no other would do
+	Priority int      // higher goes first
+	Roots    []string // arches of the buildroots it can be built in, for noarch those of its target; none: Arch alone
+	Avoid    string   // builder that lost or refused it last: taken only if no other would do
 }
 
 // before is the order within one user's list: priority, then age. Ids are

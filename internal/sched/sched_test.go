@@ -44,7 +44,8 @@ func TestPlan(t *testing.T) {
 		{"another target's builder is none", []Item{x(1, "ann")}, []Capacity{other}, nil, nil},
 		{"avoids the builder that lost it", []Item{lost}, []Capacity{b1, b2}, nil, []Assignment{{4, "b2"}}},
 		{"unless there is no other", []Item{lost}, []Capacity{b1}, nil, []Assignment{{4, "b1"}}},
-		{"noarch goes anywhere", []Item{{ID: 1, Arch: "noarch", Target: "lab-12-extras"}}, []Capacity{b2}, nil, []Assignment{{1, "b2"}}},
+		{"noarch goes where a buildroot of the target can be", []Item{{ID: 1, Arch: "noarch", Roots: []string{"s390x", "i686"}, Target: "lab-12-extras"}},
+			[]Capacity{b1, b2}, nil, []Assignment{{1, "b2"}}},
 		{"a full builder takes nothing", []Item{x(1, "ann")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1}}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,6 +70,9 @@ func TestPlanProperties(t *testing.T) {
 				Arch: rapid.SampledFrom(arches).Draw(t, "arch"), Target: rapid.SampledFrom(targets).Draw(t, "target"),
 				Priority: rapid.IntRange(0, 2).Draw(t, "priority"),
 			})
+			if it := &items[i]; it.Arch == "noarch" { // by target, as the server has it
+				it.Roots = map[string][]string{"a": {"x86_64"}, "b": {"i686", "s390x"}}[it.Target]
+			}
 		}
 		var builders []Capacity
 		for i := range rapid.IntRange(0, 5).Draw(t, "builders") {
@@ -92,7 +96,7 @@ func TestPlanProperties(t *testing.T) {
 				t.Fatalf("arch job %d assigned twice", a.ArchJob)
 			}
 			it := items[a.ArchJob-1]
-			if !caps[a.Builder].fits(it.Arch, it.Target) {
+			if !caps[a.Builder].fits(it) {
 				t.Fatalf("%+v went to %+v", it, caps[a.Builder])
 			}
 			if free[a.Builder]--; free[a.Builder] < 0 {
@@ -102,7 +106,7 @@ func TestPlanProperties(t *testing.T) {
 		}
 		for _, id := range left.IDs() {
 			for _, b := range builders {
-				if free[b.Name] > 0 && b.fits(items[id-1].Arch, items[id-1].Target) {
+				if free[b.Name] > 0 && b.fits(items[id-1]) {
 					t.Fatalf("arch job %d waits while %s has room", id, b.Name)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/rpm"
 	"plague/internal/sched"
 	"plague/internal/store"
 )
@@ -123,7 +124,11 @@ func (s *Server) enqueue(ctx context.Context, p *planner) error {
 		}
 		for _, r := range rows {
 			p.newest = max(p.newest, r.ID)
-			p.queue.Add(sched.Item{ID: r.ID, User: r.User, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Avoid: r.LastBuilder})
+			it := sched.Item{ID: r.ID, User: r.User, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Avoid: r.LastBuilder}
+			if t := s.target(r.Target); t != nil && r.Arch == rpm.Noarch {
+				it.Roots = t.BaseArches // rootArch chooses among them
+			}
+			p.queue.Add(it)
 		}
 		if len(rows) < 1000 {
 			return nil
