@@ -33,6 +33,7 @@ type audit struct {
 }
 
 func (a *audit) jobs() error {
+	a.Seen["arch jobs lied about"] = len(a.lies)
 	jobs, err := everyJob(a.ctx, a.db)
 	if err != nil {
 		return err
@@ -130,6 +131,10 @@ func (a *audit) killer(j plague.Job, who string) {
 	}
 }
 
+// circles is more attempts than budgets, and a builder that refuses for as long
+// as its disk may be full, can cost.
+const circles = 80
+
 // attempts checks the numbers of one arch job, and what the machines know.
 func (a *audit) attempts(j plague.Job, aj plague.ArchJob) error {
 	all, err := a.db.Attempts(a.ctx, aj.ID)
@@ -149,6 +154,9 @@ func (a *audit) attempts(j plague.Job, aj plague.ArchJob) error {
 		if at.Outcome == "done" {
 			done++
 		}
+	}
+	if len(all) > circles {
+		a.broken("1: arch job %d took %d attempts: it goes round in circles", aj.ID, len(all))
 	}
 	if aj.Attempt != len(all) {
 		a.broken("2: arch job %d is at attempt %d of %d", aj.ID, aj.Attempt, len(all))

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"plague"
@@ -33,6 +35,7 @@ type Recipe struct {
 type backend struct {
 	w     *World
 	power *Power
+	lies  bool // forges RPMs
 }
 
 var errMirror = errors.New("a mirror is away")
@@ -92,9 +95,14 @@ func (b *backend) rpmbuild(h *rpm.Header, s buildroot.Spec, r Recipe) sandboxtes
 		if r.Fails == "*" || r.Fails == s.Arch {
 			return sandbox.Result{ExitCode: 1}
 		}
+		source := h.NEVRA().NVR() + ".src.rpm"
 		for _, n := range r.makes(h.NEVRA(), s.Arch) {
-			file := rpm.Blank{NEVRA: n, SourceRPM: h.NEVRA().NVR() + ".src.rpm", Comment: "attempt " + s.ID}
-			if !b.power.On() || os.WriteFile(sandboxtest.Path(c, "/out/"+n.Filename()), file.Bytes(), 0o644) != nil {
+			name, file := n.Filename(), rpm.Blank{NEVRA: n, SourceRPM: source, Comment: "attempt " + s.ID}
+			if b.lies && hash(s.ID)%3 == 0 && !b.w.settled() {
+				b.w.lied(archJobOf(s.ID))
+				name, file = forged(s.ID, n, source)
+			}
+			if !b.power.On() || os.WriteFile(sandboxtest.Path(c, "/out/"+name), file.Bytes(), 0o644) != nil {
 				return sandbox.Result{ExitCode: 1}
 			}
 		}
@@ -121,7 +129,17 @@ func (r Recipe) makes(src rpm.NEVRA, arch string) []rpm.NEVRA {
 // spoiled says whether trouble with the machine ends an attempt: the first few
 // of each arch job, as the recipe has it.
 func spoiled(id string, r Recipe) bool {
-	var archJob, number int
-	_, err := fmt.Sscanf(id, "%d-%d", &archJob, &number)
-	return err == nil && number <= r.Infra
+	_, number, _ := strings.Cut(id, "-")
+	n, err := strconv.Atoi(number)
+	return err == nil && n <= r.Infra
+}
+
+// archJobOf reads the arch job out of the name that the builder gives a build.
+func archJobOf(id string) plague.ArchJobID {
+	archJob, _, _ := strings.Cut(id, "-")
+	n, err := strconv.ParseInt(archJob, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return plague.ArchJobID(n)
 }

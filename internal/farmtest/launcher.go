@@ -55,7 +55,7 @@ func (l *launcher) Start(_ context.Context, dir string) error {
 	m.starts[dir]++
 	m.began.Go(func() {
 		err := builder.Supervise(ctx, builder.Supervision{
-			Dir: work.WithHook(power.Hook()), Backend: &backend{m.w, power},
+			Dir: work.WithHook(power.Hook()), Backend: &backend{m.w, power, m.lies},
 			FetchUID: -1, Hostname: m.name, News: s.news,
 		})
 		if err != nil {

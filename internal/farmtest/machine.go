@@ -15,8 +15,6 @@ import (
 	"plague/internal/artifact"
 	"plague/internal/builder"
 	"plague/internal/durable"
-	"plague/internal/wire"
-	"plague/internal/xmlrpc"
 )
 
 // Machine is a builder's machine: a disk that survives everything, a daemon
@@ -124,13 +122,10 @@ func (m *Machine) open(power *Power) (*builder.Builder, error) {
 
 // door is the builder's own, or a liar's.
 func (m *Machine) door(b *builder.Builder) http.Handler {
-	if !m.lies {
-		return b.Door()
+	if m.lies {
+		return liar{b, m.w}.door()
 	}
-	mux := http.NewServeMux()
-	mux.Handle(wire.RPCPath, xmlrpc.NewHandler(wire.BuilderMethods(liar{b, m.w}), xmlrpc.Options{Fault: wire.Fault(b.Log), Timeout: 2 * wire.MaxWait}))
-	mux.Handle("/", b.Door())
-	return mux
+	return b.Door()
 }
 
 // current gives the daemon that runs, or nil.

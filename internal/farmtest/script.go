@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"plague"
@@ -46,8 +47,10 @@ func (s *script) act() {
 		s.kill()
 	case n < 55:
 		s.requeue()
-	case n < 58:
+	case n < 57:
 		s.pause()
+	case n < 60:
+		s.watch()
 	case n < 65:
 		w.main.Crash(d.IntN(400), s.while(90*time.Second))
 	case n < 68:
@@ -208,5 +211,29 @@ func (s *script) pause() {
 			w.broken("5: %s paused the farm", who)
 		}
 		w.sleep(long)
+	})
+}
+
+// watch follows a log. What comes is the lines of one attempt, each once.
+func (s *script) watch() {
+	w, d := s.w, s.dice
+	uid, arch := max(1, w.heard(0)-plague.JobID(d.IntN(3))), []string{"x86_64", "aarch64", rpm.Noarch}[d.IntN(3)]
+	p := w.Person("bob@farm")
+	w.after(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, 20*time.Minute)
+		defer cancel()
+		text, err := p.Watch(ctx, uid, arch)
+		w.trace.Add("bob@farm", "watched job %d for %s: %d bytes, %v", uid, arch, len(text), err)
+		attempt := ""
+		for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+			who, number, whole := strings.Cut(line, ": line ")
+			if i == 0 {
+				attempt = who
+			}
+			if (text != "" && whole || err == nil && text != "") && (who != attempt || number != fmt.Sprint(i)) {
+				w.broken("2: who watches job %d for %s reads %q", uid, arch, text)
+				return
+			}
+		}
 	})
 }

@@ -129,7 +129,7 @@ func (s *Site) open(ctx context.Context, power *Power) (*parts, error) {
 	if err != nil {
 		return p, err
 	}
-	tree, err := repo.Open(results, repo.Plain{}, log)
+	tree, err := repo.Open(results, shaky{s.w, power}, log)
 	if err != nil {
 		return p, err
 	}
@@ -232,3 +232,24 @@ var template = sync.OnceValues(func() ([]byte, error) {
 	}
 	return os.ReadFile(name)
 })
+
+// shaky makes metadata, as long as there is power, and fails now and then as
+// createrepo_c does.
+type shaky struct {
+	w     *World
+	power *Power
+}
+
+// Make implements repo.Metadata.
+func (m shaky) Make(ctx context.Context, in repo.MakeInput) error {
+	if err := m.power.Use("metadata"); err != nil {
+		return err
+	}
+	m.w.mu.Lock()
+	fails := !m.w.settled() && m.w.roll("metadata").IntN(8) == 0
+	m.w.mu.Unlock()
+	if fails {
+		return errors.New("createrepo_c: exit status 1")
+	}
+	return repo.Plain{}.Make(ctx, in)
+}

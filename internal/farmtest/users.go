@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -66,6 +67,25 @@ func (p *Person) Build(ctx context.Context, s wire.Submission, srpm []byte) (pla
 			return 0, errors.Join(ctx.Err(), err)
 		}
 	}
+}
+
+// Watch follows the log of a job's build for an arch to its end: all of one
+// attempt, or as much of it as came.
+func (p *Person) Watch(ctx context.Context, uid plague.JobID, arch string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+usersHost+wire.LogPath(uid, arch, "build.log")+"?follow=1", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", errors.New(resp.Status)
+	}
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
 }
 
 // refused says that the farm has decided, and the same again would do no good.
