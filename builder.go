@@ -84,7 +84,7 @@ type Report struct {
 	Arches    []string
 	Targets   []string // patterns, see TakesTarget
 	Suspended string   // why it takes nothing new; empty: it does
-	Free      int64  // bytes left on the disk that builds use
+	Free      int64    // bytes left on the disk that builds use
 	Attempts  []AttemptReport
 }
 
