@@ -38,8 +38,13 @@ func LogPath(uid plague.JobID, arch, name string) string {
 // be tried again.
 var ErrPeer = errors.New("file server")
 
+// smallFile is a size, in bytes, below which to begin again costs less than to
+// keep what has come on the disk.
+const smallFile = 1 << 20
+
 // Fetch gets a file by its digest into the store, going on where an earlier
-// try ended. Nothing becomes visible unless it is what the digest says.
+// try ended unless it is small. Nothing becomes visible unless it is what the
+// digest says.
 func Fetch(ctx context.Context, c *http.Client, from string, store *artifact.Dir, a plague.Artifact, idle time.Duration) error {
 	want, err := artifact.ParseDigest(a.Digest)
 	if err != nil {
@@ -65,7 +70,12 @@ func Fetch(ctx context.Context, c *http.Client, from string, store *artifact.Dir
 		return err
 	}
 	defer body.Close()
-	done, err := store.PutAt(ctx, want, offset, a.Size, a.Size, watched(body, idle, cancel))
+	done, r := true, watched(body, idle, cancel)
+	if offset == 0 && a.Size < smallFile {
+		err = store.Put(ctx, want, a.Size, a.Size, r)
+	} else {
+		done, err = store.PutAt(ctx, want, offset, a.Size, a.Size, r)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return fmt.Errorf("fetch %s: %w", a.Name, cause)
 	}
