@@ -50,7 +50,7 @@ func (s *Server) enqueuePath(ctx context.Context, params []any) (any, error) {
 	}
 	uid, msg, err := s.enqueueFile(ctx, email, pkg, source, target)
 	if err != nil {
-		return wire.Legacy("", fmt.Errorf("Error setting up build for %s on %s: %w", pkg, target, err), -1), nil
+		return wire.Legacy("", plague.Refuse(plague.ErrInvalid, fmt.Sprintf("Error setting up build for %s on %s: %v", pkg, target, err), ""), -1), nil
 	}
 	return wire.Legacy(msg, nil, int(uid)), nil
 }
@@ -131,7 +131,7 @@ func (s *Server) detailJob(ctx context.Context, params []any) (any, error) {
 	}
 	j, err := s.job(ctx, uid)
 	if err != nil {
-		return wire.Legacy("", fmt.Errorf("Error: Invalid job UID. %w", err), map[string]any{}), nil
+		return wire.Legacy("", plague.Refuse(plague.ErrNotFound, fmt.Sprintf("Error: Invalid job UID. %v", err), ""), map[string]any{}), nil
 	}
 	plain, err := xmlrpc.Marshal(j)
 	return wire.Legacy("Success.", nil, plain), err

@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"sync"
 )
 
 // statements keeps the readers' statements prepared: parsing one costs more
-// than running it. The zero value is empty and ready.
+// than running it. They end with
+// their pool. The zero value is empty and ready.
 type statements struct {
 	mu  sync.Mutex // guards the field below
 	all map[string]*sql.Stmt
@@ -39,17 +39,6 @@ func (c *statements) get(ctx context.Context, pool *sql.DB, query string) (*sql.
 	}
 	c.all[query] = s
 	return s, nil
-}
-
-func (c *statements) close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var err error
-	for _, s := range c.all {
-		err = errors.Join(err, s.Close())
-	}
-	c.all = nil
-	return err
 }
 
 // queryRead runs a query of a reader.
