@@ -51,8 +51,9 @@ func (db *DB) ArchJobsOf(ctx context.Context, uids []plague.JobID) (map[plague.J
 	if len(uids) == 0 {
 		return of, nil
 	}
+	in, args := named(uids)
 	as, err := collect(reader{ctx, db}, scanArchJob, `SELECT `+prefixed("a", archColumns)+` FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid AND j.run = a.run
-		WHERE a.uid IN (`+placeholders(1, len(uids))+`) ORDER BY a.id`, anys(uids)...)
+		WHERE a.uid IN (`+in+`) ORDER BY a.id`, args...)
 	for _, a := range as {
 		of[a.Job] = append(of[a.Job], a)
 	}
@@ -118,19 +119,15 @@ func (db *DB) Held(ctx context.Context, builder string) ([]HeldRow, error) {
 	if err != nil {
 		return nil, db.trouble(err)
 	}
-	pins := map[plague.JobID]plague.Pin{}
-	for i := range rows {
-		j := &rows[i].JobRow
-		pin, known := pins[j.UID]
-		if !known {
-			if pin, err = pinOf(reader{ctx, db}, j.UID, j.Run); err != nil {
-				return nil, db.trouble(err)
-			}
-			pins[j.UID] = pin
-		}
-		j.Pin = pin
+	var uids []plague.JobID
+	for _, r := range rows {
+		uids = append(uids, r.Job)
 	}
-	return rows, nil
+	pins, err := pinsOf(reader{ctx, db}, uids)
+	for i, r := range rows {
+		rows[i].JobRow.Pin = pins[run{r.Job, r.Run}]
+	}
+	return rows, db.trouble(err)
 }
 
 // moveArch is the one statement that changes an arch job's state: guarded by
