@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"plague/internal/bench"
+)
+
+// A measurement makes a farm of real processes, gets its figures, and leaves
+// nothing behind.
+func TestBench(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("builders have to be started as root")
+	}
+	dir, err := os.MkdirTemp("", "bench-test-") // t.TempDir lies below a folder that no other account may enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := run(t.Context(), "plague", []string{"bench", "--dir", dir, "--only", "disk,chain", "--json"}, Streams{Out: &out, Err: &errs})
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	var answer struct{ Figures []bench.Figure }
+	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || len(answer.Figures) != 2 {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	for _, f := range answer.Figures {
+		if f.Value["p50"] <= 0 || f.Value["p99"] < f.Value["p50"] || f.Value["n"] < 10 {
+			t.Errorf("%+v", f)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it left %v (%v)", left, err)
+	}
+}
+
+func TestBenchRefuses(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("without root everything is refused")
+	}
+	for args, want := range map[string]string{
+		"--only speed": "the names are disk, begun",
+		"--jobs 10":    "give 1000 at least",
+	} {
+		var errs bytes.Buffer
+		code := run(t.Context(), "plague", append([]string{"bench", "--dir", t.TempDir()}, strings.Fields(args)...), Streams{Out: &errs, Err: &errs})
+		if code != 2 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: exit %d: %s", args, code, errs.String())
+		}
+	}
+}
