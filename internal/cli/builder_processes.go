@@ -28,11 +28,12 @@ import (
 )
 
 // daemonSetup is what the warden tells the daemon: all it needs, keys
-// included, over a pipe and never by arguments.
+// included, over a pipe and never by arguments. The files themselves are root's:
+// the README of 2005 has all of them in a folder that nobody else may enter.
 type daemonSetup struct {
 	KeyAndCert []byte
-	CACert     string
-	ServerCert string
+	CACert     []byte
+	ServerCert []byte // DER; none when the server's role is enough
 	Server     string
 	Name       string
 	Software   string
@@ -69,12 +70,22 @@ func (c *builderConfig) daemonSetup() (name string, setup []byte, err error) {
 	if _, err := pki.LoadPool(c.caCert); err != nil {
 		return "", nil, fmt.Errorf("%w: option ca_cert: %w", plague.ErrInvalid, err)
 	}
+	var pinned []byte
+	if c.serverCert != "" {
+		if pinned, err = pki.LoadPinned(c.serverCert); err != nil {
+			return "", nil, fmt.Errorf("%w: option server_cert: %w", plague.ErrInvalid, err)
+		}
+	}
 	key, err := os.ReadFile(c.keyAndCert)
 	if err != nil {
 		return "", nil, err
 	}
+	ca, err := os.ReadFile(c.caCert)
+	if err != nil {
+		return "", nil, err
+	}
 	setup, err = json.Marshal(daemonSetup{
-		KeyAndCert: key, CACert: c.caCert, ServerCert: c.serverCert, Server: c.server, Name: id.Name, Software: version(),
+		KeyAndCert: key, CACert: ca, ServerCert: pinned, Server: c.server, Name: id.Name, Software: version(),
 		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: c.arches, Targets: c.targets, TLS12: c.tls12,
 	})
 	return id.Name, setup, err
@@ -128,16 +139,11 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 	if err != nil {
 		return errors.New("the key and the certificate do not fit each other") // nothing of the key in an error
 	}
-	roots, err := pki.LoadPool(setup.CACert)
+	roots, err := pki.ParsePool("ca_cert", setup.CACert)
 	if err != nil {
 		return err
 	}
-	peer := pki.Expect{Role: pki.RoleServer}
-	if setup.ServerCert != "" {
-		if peer.Pinned, err = pki.LoadPinned(setup.ServerCert); err != nil {
-			return err
-		}
-	}
+	peer := pki.Expect{Role: pki.RoleServer, Pinned: setup.ServerCert}
 	work, err := durable.Open(setup.Work, 0o755)
 	if err != nil {
 		return err

@@ -84,6 +84,11 @@ func LoadPool(path string) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the CA's certificate: %w", err)
 	}
+	return ParsePool(path, data)
+}
+
+// ParsePool is LoadPool for a process that is given what the file at path held.
+func ParsePool(path string, data []byte) (*Pool, error) {
 	list, err := certificates(path, data)
 	if err != nil {
 		return nil, err
