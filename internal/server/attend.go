@@ -58,6 +58,9 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 	defer cut() // before the wait above: parked calls end first
 	for sent := ""; ; {
 		o, err := a.orders(ctx)
+		if err != nil {
+			a.renew() // without orders nobody was asked: that is no silence
+		}
 		if err := s.over(ctx, "giving orders to "+link.Name, err); err != nil {
 			return err
 		}
@@ -178,11 +181,15 @@ func (a *attendant) take(ctx context.Context, ans answer) error {
 	a.instance(ans.report)
 	a.report = &ans.report
 	if err := a.apply(ctx, now); err != nil {
-		a.heard = time.Now() // the store was away: silence counts only while we can write
+		a.renew()
 		return err
 	}
 	return a.show(ctx, now)
 }
+
+// renew begins the builder's lease anew: the store was away, and silence counts
+// only while the leader can hear and write.
+func (a *attendant) renew() { a.heard, a.refusing = time.Now(), time.Time{} }
 
 // foreign says why a report is not from the builder we know; empty: it is.
 func (a *attendant) foreign(r plague.Report) string {
@@ -295,13 +302,13 @@ func (a *attendant) silence(ctx context.Context, now time.Time, cause error) err
 	}
 	held, err := a.s.DB.Held(ctx, a.link.Name)
 	if err != nil {
-		a.heard = now
+		a.renew()
 		return err
 	}
 	for _, h := range held {
 		v := verdict{id: attemptOf(h), state: plague.ArchQueued, back: plague.FailureLost, why: why}
 		if err := a.commit(ctx, now, v); err != nil && !overtaken(err) {
-			a.heard = now
+			a.renew()
 			return err
 		}
 	}
