@@ -30,7 +30,7 @@ type attendant struct {
 	gone     map[string]int64           // instances that another has taken the place of: the newest orders by then
 	trouble  string                     // why it does not answer; empty: it does
 	resting  time.Time                  // it refused something: nothing new before this time
-	double   string                     // why it is suspended for good: two daemons under one name
+	double   string                     // why it is suspended until a new daemon answers: two of them under one name
 	shown    plague.Builder             // as last written to the store
 	tails    tails
 }
@@ -80,6 +80,9 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 			if err := s.over(ctx, "taking the report of "+link.Name, a.take(ctx, *ans)); err != nil {
 				return err
 			}
+			if a.trouble != "" || a.double != "" {
+				wait(ctx, s.pokes[link.Name], retryPause)
+			}
 		}
 	}
 }
@@ -107,8 +110,8 @@ func (a *attendant) call(ctx context.Context, o plague.Orders) answer {
 	return answer{to: o.Sequence, report: r, err: err}
 }
 
-// retryPause is how long a builder that cannot be reached is left alone
-// before the next try.
+// retryPause is how long a builder is left alone that cannot be reached, or whose
+// answers are of no use and would come at once for ever.
 const retryPause = time.Second
 
 // next waits for an answer or for a reason to give new orders. With two calls
@@ -127,9 +130,6 @@ func (a *attendant) next(ctx context.Context, answers <-chan answer, wake <-chan
 	case <-poke:
 	case <-tick.C:
 	case ans := <-answers:
-		if ans.err != nil {
-			wait(ctx, poke, retryPause)
-		}
 		return &ans, ctx.Err()
 	}
 	return nil, nil
@@ -207,9 +207,11 @@ func (a *attendant) foreign(r plague.Report) string {
 // instance notices two live daemons under one name: an instance that another
 // has replaced speaks again.
 func (a *attendant) instance(r plague.Report) {
-	if a.report != nil && a.report.Instance != r.Instance {
-		a.gone[a.report.Instance] = a.sequence
+	if a.report == nil || a.report.Instance == r.Instance {
+		return
 	}
+	a.gone[a.report.Instance] = a.sequence
+	a.double = "" // one that was restarted begins with a clean slate
 	if _, back := a.gone[r.Instance]; back {
 		a.double = fmt.Sprintf("two daemons answer under the name %s; stop one of them, then restart the other", a.link.Name)
 	}
