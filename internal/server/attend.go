@@ -30,6 +30,7 @@ type attendant struct {
 	gone     map[string]int64           // instances that another has taken the place of: the newest orders by then
 	trouble  string                     // why it does not answer; empty: it does
 	resting  time.Time                  // it refused something: nothing new before this time
+	refusals int                        // in a row
 	double   string                     // why it is suspended until a new daemon answers: two of them under one name
 	shown    plague.Builder             // as last written to the store
 	tails    tails
@@ -250,20 +251,33 @@ func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error 
 	db, name := a.s.DB, a.link.Name
 	switch v.state {
 	case plague.ArchRunning:
+		a.refusals = 0
 		return db.Running(ctx, a.term, now, v.id, name, v.phase)
 	case plague.ArchDownloading:
 		return db.Ended(ctx, a.term, now, v.id, name, v.end, v.files)
 	}
 	if v.back == store.Refused {
-		a.resting = now.Add(refusedRest)
+		a.rest(now)
 	}
 	_, err := db.Back(ctx, a.term, now, v.id, name, v.back, v.why, a.s.budget(v.back))
 	return err
 }
 
-// refusedRest is how long a builder that refused an attempt gets no other: its
-// report and its deeds differ, and only time can tell why.
-const refusedRest = 2 * time.Second
+// A builder that refused an attempt gets no other for a while: its report and
+// its deeds differ, and only time can tell why. Refusals cost no budget, so the
+// rest grows with each in a row: no arch job goes round and round.
+const (
+	refusedRest = 2 * time.Second
+	longestRest = 5 * time.Minute
+)
+
+func (a *attendant) rest(now time.Time) {
+	if now.Before(a.resting) {
+		return // refused together with what began the rest
+	}
+	a.resting = now.Add(min(refusedRest<<min(a.refusals, 10), longestRest))
+	a.refusals++
+}
 
 // budget is how many attempts of a run one kind of trouble may cost.
 func (s *Server) budget(kind plague.FailureKind) int {
