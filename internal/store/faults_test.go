@@ -19,7 +19,8 @@ var errInjected = errors.New("the disk is on fire")
 
 // TestEveryFault breaks each statement and commit of a farm's day, one after
 // the other. Whatever breaks, the one call fails, what it did is undone, and
-// the day goes on when the call is made again.
+// the day goes on where it was when the database is opened and the call is made
+// again.
 func TestEveryFault(t *testing.T) {
 	both(t, func(t *testing.T, f *farm) {
 		db := f.tap()
@@ -51,7 +52,7 @@ func TestEveryFault(t *testing.T) {
 }
 
 // day is the whole life of a job with all that may come. A call that fails by
-// the injected fault is made once more after a look at what it left.
+// the injected fault is made once more, on the database opened anew.
 func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 	t.Helper()
 	try := func(act func() error) {
@@ -61,6 +62,7 @@ func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 			if *broken = err; !errors.Is(err, plague.ErrUnavailable) {
 				t.Errorf("kind of %v", err)
 			}
+			db = f.open(store.Options{}) // as after a crash
 			err = act()
 		}
 		f.must(err)
@@ -73,6 +75,12 @@ func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 		d   *store.Download
 		err error
 	)
+	first := db
+	defer func() {
+		if db != first {
+			f.must(db.Close())
+		}
+	}()
 	n := newJob(name, "1")
 	try(func() error { return db.AddUpload(f.ctx, f.now, n.User, n.SRPM, 1) })
 	try(func() error { uid, err = db.Submit(f.ctx, f.now, n); return err })

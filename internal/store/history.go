@@ -9,7 +9,7 @@ import (
 )
 
 // historyBatch is how many jobs of the past one statement makes.
-const historyBatch = 20_000
+const historyBatch = 5_000
 
 // AddHistory fills a farm with n jobs of the past for one target, each with one
 // arch job: what `plague bench` measures lists on. They are made by the

@@ -34,10 +34,7 @@ func (f *farm) past(n int) {
 		`INSERT INTO pins (uid, run, snapshot) SELECT uid, run, 1 FROM jobs`,
 		`INSERT INTO attempts (arch_job, number, token, builder, begun_at, ended_at, outcome) SELECT id, 1, token, builder, begun_at, ended_at, 'done' FROM arch_jobs`,
 	} {
-		if strings.Contains(query, "%d") {
-			query = strings.Replace(query, "%d", fmt.Sprint(n), 1)
-		}
-		_, err := db.ExecContext(f.ctx, query)
+		_, err := db.ExecContext(f.ctx, strings.Replace(query, "%d", fmt.Sprint(n), 1))
 		f.must(err)
 	}
 	for i := range 40 {
