@@ -48,9 +48,11 @@ type DB struct {
 	lock  *os.File
 	wakes wakes
 
-	prepared statements
+	prepared statements // of the readers
+	writing  statements // of the writer (SQLite)
 
-	turn chan struct{} // holds one token while somebody writes (SQLite)
+	turn   chan struct{}   // holds one token while somebody writes (SQLite)
+	wanted map[string]bool // what transactions ran unprepared; whoever has the turn
 
 	mu      sync.Mutex // guards the field below
 	waiting []*pending
@@ -62,7 +64,7 @@ func Open(ctx context.Context, name string, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{Options: o, name: name, turn: make(chan struct{}, 1)}
+	db := &DB{Options: o, name: name, turn: make(chan struct{}, 1), wanted: map[string]bool{}}
 	open := db.openSQLite
 	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
 		db.pg, open = true, db.openPostgres

@@ -37,7 +37,13 @@ func (tx *tx) exec(query string, args ...any) (int64, error) {
 	if err := tx.db.ask(query); err != nil {
 		return 0, err
 	}
-	r, err := tx.sql.ExecContext(tx.ctx, query, args...)
+	var r sql.Result
+	var err error
+	if s := tx.statement(query); s != nil {
+		r, err = s.ExecContext(tx.ctx, args...)
+	} else {
+		r, err = tx.sql.ExecContext(tx.ctx, query, args...)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -48,6 +54,9 @@ func (tx *tx) row(query string, args ...any) row {
 	if err := tx.db.ask(query); err != nil {
 		return failed{err}
 	}
+	if s := tx.statement(query); s != nil {
+		return s.QueryRowContext(tx.ctx, args...)
+	}
 	return tx.sql.QueryRowContext(tx.ctx, query, args...)
 }
 
@@ -55,7 +64,13 @@ func (tx *tx) query(query string, args ...any) (*sql.Rows, func(), error) {
 	if err := tx.db.ask(query); err != nil {
 		return nil, nil, err
 	}
-	rows, err := tx.sql.QueryContext(tx.ctx, query, args...)
+	var rows *sql.Rows
+	var err error
+	if s := tx.statement(query); s != nil {
+		rows, err = s.QueryContext(tx.ctx, args...)
+	} else {
+		rows, err = tx.sql.QueryContext(tx.ctx, query, args...)
+	}
 	return rows, func() {}, err
 }
 

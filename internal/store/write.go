@@ -98,6 +98,7 @@ func (db *DB) commitGroup(group []*pending) (answers []error, err error) {
 	if err := db.ask("begin"); err != nil {
 		return answers, err
 	}
+	db.prepareWanted(ctx)
 	t, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return answers, err
