@@ -18,6 +18,7 @@ var errLeadLost = errors.New("the lead was lost")
 // leadership leads whenever it can, for as long as it can.
 func (s *Server) leadership(ctx context.Context) error {
 	for ctx.Err() == nil {
+		asked := time.Now()
 		term, err := s.DB.Acquire(ctx, s.Name, s.Options.LeaderLife)
 		if err != nil {
 			if !errors.Is(err, store.ErrNotLeader) {
@@ -27,7 +28,7 @@ func (s *Server) leadership(ctx context.Context) error {
 			continue
 		}
 		s.Log.InfoContext(ctx, "leading", "term", term)
-		err = s.lead(ctx, term)
+		err = s.lead(ctx, term, asked)
 		if ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "no longer leading", "term", term, "error", err)
 		}
@@ -49,29 +50,75 @@ func (s *Server) resign(ctx context.Context, term store.Term) {
 
 // lead runs the leader's loops under one term until one of them finds that the
 // term is over.
-func (s *Server) lead(ctx context.Context, term store.Term) error {
-	if err := s.settle(ctx, term); err != nil {
-		return err
-	}
+func (s *Server) lead(ctx context.Context, term store.Term, asked time.Time) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.renewal(ctx, term) })
-	g.Go(func() error { return s.stages(ctx, term) })
-	g.Go(func() error { return s.planning(ctx, term) })
-	g.Go(func() error { return s.publishing(ctx, term) })
-	for _, b := range s.Builders {
-		g.Go(func() error { return s.attend(ctx, term, b) })
-	}
+	g.Go(func() error { return s.renewal(ctx, term, asked) })
+	g.Go(func() error {
+		// With the lead already being renewed: what takes longer than its life
+		// would end every term before it began.
+		if err := s.settle(ctx, term); err != nil {
+			return err
+		}
+		g.Go(func() error { return s.stages(ctx, term) })
+		g.Go(func() error { return s.planning(ctx, term) })
+		g.Go(func() error { return s.publishing(ctx, term) })
+		g.Go(func() error { return s.disown(ctx, term) })
+		for _, b := range s.Builders {
+			g.Go(func() error { return s.attend(ctx, term, b) })
+		}
+		return nil
+	})
 	return g.Wait()
 }
 
-// renewal keeps the lead. A leader that cannot renew stops itself at two
-// thirds of its life, before another can begin.
-func (s *Server) renewal(ctx context.Context, term store.Term) error {
+// disown takes back what builders hold that are not in the configuration any
+// more: nobody attends to them. Once in a term is enough, for nothing is given
+// to them again.
+func (s *Server) disown(ctx context.Context, term store.Term) error {
+	for {
+		err := s.disownAll(ctx, term)
+		if err == nil {
+			return nil
+		}
+		if err := s.over(ctx, "taking back what builders hold that are gone", err); err != nil {
+			return err
+		}
+		if !wait(ctx, nil, s.Options.Tick) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Server) disownAll(ctx context.Context, term store.Term) error {
+	held, err := s.DB.Held(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, h := range held {
+		if s.link(h.Builder) != nil {
+			continue
+		}
+		why := "builder " + h.Builder + " is not in the configuration any more"
+		_, err := s.DB.Back(ctx, term, time.Now(), attemptOf(h), h.Builder, plague.FailureLost, why, s.Options.LostBudget)
+		if err != nil && !overtaken(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewal keeps the lead, whose life began when it was asked for. A leader that
+// cannot renew stops itself at two thirds of it, before another can begin.
+func (s *Server) renewal(ctx context.Context, term store.Term, asked time.Time) error {
 	life := s.Options.LeaderLife
-	renewed := time.Now()
+	renewed := asked
 	for wait(ctx, nil, life/5) {
 		began := time.Now()
-		call, cancel := context.WithTimeout(ctx, life/5)
+		end := renewed.Add(life * 2 / 3)
+		if !s.DB.Postgres() {
+			end = began.Add(life) // nobody else can begin, however long it takes
+		}
+		call, cancel := context.WithTimeout(ctx, min(life/5, time.Until(end)))
 		err := s.DB.Renew(call, term, s.Name, life)
 		cancel()
 		switch {
@@ -79,7 +126,7 @@ func (s *Server) renewal(ctx context.Context, term store.Term) error {
 			renewed = began
 		case errors.Is(err, store.ErrNotLeader):
 			return fmt.Errorf("%w: %w", errLeadLost, err)
-		case s.DB.Postgres() && time.Since(renewed) > life*2/3:
+		case !time.Now().Before(end):
 			return fmt.Errorf("%w: not renewed for %s: %w", errLeadLost, time.Since(renewed), err)
 		}
 	}
