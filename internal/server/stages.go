@@ -99,11 +99,13 @@ func (s *Server) prepare(ctx context.Context, term store.Term) (bool, error) {
 				s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "error", err)
 				return nil
 			}
-			if err != nil && !overtaken(err) {
-				return err
+			if overtaken(err) {
+				return nil
 			}
-			prepared.Store(true)
-			return nil
+			if err == nil {
+				prepared.Store(true)
+			}
+			return err
 		})
 	}
 	err = g.Wait()
@@ -120,7 +122,7 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 	if t == nil {
 		return fail("this server no longer has the target " + j.Target)
 	}
-	h, err := s.header(j.SRPM)
+	h, _, err := s.header(j.SRPM)
 	if errors.Is(err, plague.ErrUnavailable) {
 		return err // the disk is to blame, not the SRPM
 	}
@@ -149,18 +151,20 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 	return s.DB.Build(ctx, term, time.Now(), j.UID, j.Run, evr, arches, pin, rules)
 }
 
-// header reads the header of an SRPM in the artifact store.
-func (s *Server) header(digest string) (*rpm.Header, error) {
+// header reads the header of an SRPM in the artifact store, and tells its size
+// in bytes.
+func (s *Server) header(digest string) (*rpm.Header, int64, error) {
 	d, err := artifact.ParseDigest(digest)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	f, _, err := s.Artifacts.Open(d)
+	f, size, err := s.Artifacts.Open(d)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer f.Close()
-	return rpm.ReadHeader(f)
+	h, err := rpm.ReadHeader(f)
+	return h, size, err
 }
 
 // late fails the jobs whose publication has been tried for too long; what

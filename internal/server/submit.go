@@ -74,7 +74,7 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 		// when it has come again, of which the last byte is enough.
 		return s.wantUpload(in, digest)
 	}
-	h, err := s.header(in.SRPM)
+	h, size, err := s.header(in.SRPM)
 	if err != nil {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s: %v", in.Source, err), "")
 	}
@@ -83,7 +83,7 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 	}
 	n := h.NEVRA()
 	uid, err := s.DB.Submit(ctx, time.Now(), store.NewJob{
-		User: u.Email, Package: in.Package, Source: in.Source, SRPM: in.SRPM, SRPMSize: in.Size, Target: t.String(),
+		User: u.Email, Package: in.Package, Source: in.Source, SRPM: in.SRPM, SRPMSize: size, Target: t.String(),
 		Scratch: in.Scratch, After: in.After, Priority: s.priority(u, in.Priority),
 		Epoch: fmt.Sprint(n.Epoch), Version: n.Version, Release: n.Release,
 	})
