@@ -15,8 +15,12 @@ import (
 // not ask each time.
 const pinAge = 30 * time.Second
 
-// pinCache remembers what repomd.xml each base repository had, by URL. The
-// zero value is empty and ready.
+// pinTimeout is how long one is waited for. Whoever else is being prepared waits,
+// too, so that one that does not answer is left alone for longer than that.
+const pinTimeout = 15 * time.Second
+
+// pinCache remembers what repomd.xml each base repository had, or why it was out
+// of reach, by URL. The zero value is empty and ready.
 type pinCache struct {
 	mu  sync.Mutex // guards the field below
 	had map[string]pinned
@@ -24,7 +28,8 @@ type pinCache struct {
 
 type pinned struct {
 	digest string
-	at     time.Time
+	err    error     // nil: it answered
+	until  time.Time // when it is asked again
 }
 
 // pin gives the state of all repositories that a target's buildroots see now.
@@ -49,22 +54,27 @@ func (s *Server) pin(ctx context.Context, t *plague.Target) (plague.Pin, error) 
 
 func (c *pinCache) digest(ctx context.Context, s *Server, url string) (string, error) {
 	c.mu.Lock()
-	p, ok := c.had[url]
+	p := c.had[url]
 	c.mu.Unlock()
-	if ok && time.Since(p.at) < pinAge {
-		return p.digest, nil
+	began := time.Now()
+	if began.Before(p.until) {
+		return p.digest, p.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	call, cancel := context.WithTimeout(ctx, pinTimeout)
 	defer cancel()
-	digest, err := repo.FetchRepomd(ctx, s.Base, url)
-	if err != nil {
-		return "", err
+	p.digest, p.err = repo.FetchRepomd(call, s.Base, url)
+	if ctx.Err() != nil {
+		return "", ctx.Err() // says nothing about the repository
+	}
+	p.until = time.Now().Add(pinAge)
+	if p.err != nil {
+		p.until = time.Now().Add(3 * time.Since(began))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.had == nil {
 		c.had = map[string]pinned{}
 	}
-	c.had[url] = pinned{digest, time.Now()}
-	return digest, nil
+	c.had[url] = p
+	return p.digest, p.err
 }
