@@ -10,7 +10,7 @@ import (
 
 const (
 	houseTick  = 10 * time.Minute
-	uploadLife = 24 * time.Hour // of an upload that no job refers to
+	uploadLife = 24 * time.Hour // of an upload that no job refers to, or that stopped half-way
 )
 
 // housekeeping deletes what nobody needs any more. Every step is safe to run
@@ -19,6 +19,9 @@ func (s *Server) housekeeping(ctx context.Context) error {
 	for wait(ctx, nil, houseTick) {
 		if err := s.dropUploads(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "old uploads not deleted", "error", err)
+		}
+		if err := s.Artifacts.Sweep(uploadLife); err != nil {
+			s.Log.WarnContext(ctx, "unfinished transfers not deleted", "error", err)
 		}
 		if err := s.retain(ctx, time.Now()); err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "old repository metadata not deleted", "error", err)
