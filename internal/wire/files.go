@@ -57,6 +57,9 @@ func Fetch(ctx context.Context, c *http.Client, from string, store *artifact.Dir
 	if err != nil {
 		return err
 	}
+	if offset > a.Size {
+		offset = 0 // another peer announced more under this digest, and lied
+	}
 	if offset == a.Size {
 		// All bytes came before a crash; only the check is missing, and a
 		// server has no range to give after the last byte.
