@@ -98,6 +98,10 @@ func (u *upFlags) run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
+	if err := f.portsFree(); err != nil {
+		lock.Close()
+		return err
+	}
 	if u.detach {
 		lock.Close()
 		return f.detached(ctx, s, u.json)

@@ -213,6 +213,23 @@ func freePorts(want ...int) ([]int, error) {
 	return want, nil
 }
 
+// portsFree says whether another program has taken a port of a farm that is
+// down: what answers there would not be the farm.
+func (f *farm) portsFree() error {
+	for _, address := range []string{f.Users, f.Files, f.Web, f.Builder} {
+		at := strings.TrimPrefix(address, "https://")
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			return plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("another program listens at %s, which is this farm's: %v", at, err),
+				"stop that one, or change the port in "+f.path("server", "server.cfg")+", builder/builder.cfg and "+farmFile)
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // configure writes the three configurations and the target.
 func (u *upFlags) configure(f *farm, ports []int) error {
 	at := func(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
