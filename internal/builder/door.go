@@ -39,6 +39,7 @@ func (b *Builder) serveFile(w http.ResponseWriter, r *http.Request) {
 		offset, _ := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
 		if err := b.stream(r.Context(), w, a, file, max(offset, 0)); err != nil && r.Context().Err() == nil {
 			b.Log.Warn("log not served", "file", file, "error", err)
+			panic(http.ErrAbortHandler) // an answer that just stops would look like the log's end
 		}
 		return
 	}

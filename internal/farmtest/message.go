@@ -57,6 +57,13 @@ func (m *message) exchange(ctx context.Context) (*http.Response, error) {
 	go func() {
 		defer h.calls.Done()
 		defer parted()
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler && p != nil {
+				panic(p)
+			} else if p != nil {
+				a.body.CloseWithError(syscall.ECONNRESET) // as net/http does
+			}
+		}()
 		h.handler.ServeHTTP(a, m.request(ctx))
 		a.end(ctx)
 	}()

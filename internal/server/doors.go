@@ -187,7 +187,13 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Get("follow") == "" {
 		return s.serveLog(w, r, path.Join(ResultDir(j), arch, name))
 	}
-	return s.follow(r.Context(), wire.Flushed(w), j, arch, name, max(offset, 0))
+	c := &counting{w: wire.Flushed(w)}
+	err = s.follow(r.Context(), c, j, arch, name, max(offset, 0))
+	if err != nil && c.n > 0 && r.Context().Err() == nil {
+		s.Log.WarnContext(r.Context(), "log not served to its end", "job", uid, "arch", arch, "log", name, "error", err)
+		panic(http.ErrAbortHandler) // an answer that just stops would look like the log's end, and an error text like its last line
+	}
+	return err
 }
 
 func (s *Server) serveLog(w http.ResponseWriter, r *http.Request, name string) error {

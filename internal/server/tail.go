@@ -130,7 +130,7 @@ func relink(d *durable.Dir, file, name string) error {
 
 // follow copies the log of an arch job's newest attempt as it grows, until the
 // attempt has ended.
-func (s *Server) follow(ctx context.Context, w io.Writer, j plague.Job, arch, name string, offset int64) error {
+func (s *Server) follow(ctx context.Context, c *counting, j plague.Job, arch, name string, offset int64) error {
 	a, err := s.attempted(ctx, j, arch)
 	if err != nil {
 		return err
@@ -140,7 +140,6 @@ func (s *Server) follow(ctx context.Context, w io.Writer, j plague.Job, arch, na
 		now, err := s.DB.ArchJob(ctx, a.ID)
 		return err == nil && (now.State.Final() || now.Attempt != a.Attempt)
 	}
-	c := &counting{w: w}
 	if err := s.logs.Follow(ctx, s.Results, file, offset, c, over); err != nil && !errors.Is(err, plague.ErrNotFound) {
 		return err
 	}
@@ -154,7 +153,7 @@ func (s *Server) follow(ctx context.Context, w io.Writer, j plague.Job, arch, na
 	if _, err := f.Seek(offset+c.n, io.SeekStart); err != nil {
 		return err
 	}
-	_, err = io.Copy(w, f)
+	_, err = io.Copy(c, f)
 	return err
 }
 
@@ -172,6 +171,7 @@ func (s *Server) attempted(ctx context.Context, j plague.Job, arch string) (plag
 	return plague.ArchJob{}, plague.Refuse(plague.ErrNotFound, fmt.Sprintf("job %d has no log for %s yet", j.UID, arch), "it begins with the build")
 }
 
+// counting counts what it passes on.
 type counting struct {
 	w io.Writer
 	n int64
