@@ -8,7 +8,8 @@ import (
 	"plague"
 )
 
-// historyBatch is how many jobs of the past one statement makes.
+// historyBatch is how many jobs of the past one statement makes: few enough for
+// the time of one commit, also on a busy machine.
 const historyBatch = 5_000
 
 // AddHistory fills a farm with n jobs of the past for one target, each with one
