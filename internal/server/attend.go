@@ -29,8 +29,8 @@ type attendant struct {
 	refusing time.Time                  // since when it refuses connections; zero: it does not
 	gone     map[string]int64           // instances that another has taken the place of: the newest orders by then
 	trouble  string                     // why it does not answer; empty: it does
-	resting  time.Time                  // it refused something: nothing new before this time
-	refusals int                        // in a row
+	resting  time.Time                  // it had a setback: nothing new before this time
+	setbacks int                        // in a row
 	double   string                     // why it is suspended until a new daemon answers: two of them under one name
 	shown    plague.Builder             // as last written to the store
 	tails    tails
@@ -251,32 +251,33 @@ func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error 
 	db, name := a.s.DB, a.link.Name
 	switch v.state {
 	case plague.ArchRunning:
-		a.refusals = 0
 		return db.Running(ctx, a.term, now, v.id, name, v.phase)
 	case plague.ArchDownloading:
+		a.setbacks = 0
 		return db.Ended(ctx, a.term, now, v.id, name, v.end, v.files)
 	}
-	if v.back == store.Refused {
+	if v.back == store.Refused || v.back == plague.FailureInfrastructure {
 		a.rest(now)
 	}
 	_, err := db.Back(ctx, a.term, now, v.id, name, v.back, v.why, a.s.budget(v.back))
 	return err
 }
 
-// A builder that refused an attempt gets no other for a while: its report and
-// its deeds differ, and only time can tell why. Refusals cost no budget, so the
-// rest grows with each in a row: no arch job goes round and round.
+// A builder that refused an attempt, or had trouble that was not the package's,
+// gets no other for a while: only time can tell why, and a mirror that is away
+// for a minute must not cost a run its budget in one second. The rest grows
+// with each setback in a row: no arch job goes round and round.
 const (
-	refusedRest = 2 * time.Second
+	firstRest   = 2 * time.Second
 	longestRest = 5 * time.Minute
 )
 
 func (a *attendant) rest(now time.Time) {
 	if now.Before(a.resting) {
-		return // refused together with what began the rest
+		return // it came together with what began the rest
 	}
-	a.resting = now.Add(min(refusedRest<<min(a.refusals, 10), longestRest))
-	a.refusals++
+	a.resting = now.Add(min(firstRest<<min(a.setbacks, 10), longestRest))
+	a.setbacks++
 }
 
 // budget is how many attempts of a run one kind of trouble may cost.

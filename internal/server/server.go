@@ -131,6 +131,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 // Run leads when it can, and does its share of the chores whether it leads or
 // not, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
+	if err := s.DB.Unclaim(ctx, s.Name); err != nil {
+		s.Log.WarnContext(ctx, "downloads claimed by an earlier run wait for their lease", "error", err)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.DB.Listen(ctx) })
 	g.Go(func() error { return s.leadership(ctx) })

@@ -98,6 +98,18 @@ func (db *DB) DownloadLater(ctx context.Context, now time.Time, d *Download, who
 	})
 }
 
+// Unclaim gives back all that a server had claimed before it died: its own
+// leases are not worth waiting for.
+func (db *DB) Unclaim(ctx context.Context, who string) error {
+	return db.update(ctx, func(tx *tx) error {
+		n, err := tx.exec(`UPDATE downloads SET claimant = '', claimed_until = 0 WHERE claimant = $1`, who)
+		if n > 0 {
+			tx.wake(TopicChores)
+		}
+		return err
+	})
+}
+
 // settle makes sure that a download still is the claimant's and its attempt
 // still the current one, and gives both rows.
 func (tx *tx) settle(d *Download, who string) (plague.ArchJob, plague.Job, error) {
