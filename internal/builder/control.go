@@ -36,9 +36,9 @@ type Control struct {
 
 	mu    sync.Mutex // guards the fields below
 	phase plague.Phase
-	conns map[*net.UnixConn]bool
-	told  time.Time // when growth of a log was told last
-	due   bool      // it will be told again when logTold has passed
+	conns map[*net.UnixConn]bool // nil once it is closed
+	told  time.Time              // when growth of a log was told last
+	due   bool                   // it will be told again when logTold has passed
 }
 
 // logTold is how often growth of a log is told at most: a build that writes
@@ -67,11 +67,11 @@ func TakeControl(dir string, uid int, stop context.CancelFunc) (*Control, error)
 		lock.Close()
 		return nil, err
 	}
-	if c.listener, err = listen(dir); err != nil {
+	if c.listener, err = listen(dir, uid); err != nil {
 		lock.Close()
 		return nil, err
 	}
-	return c, os.Chown(name, uid, -1)
+	return c, nil
 }
 
 // Serve answers daemons until Close.
@@ -83,10 +83,9 @@ func (c *Control) Serve() {
 		if err != nil {
 			return
 		}
-		c.mu.Lock()
-		c.conns[conn] = true
-		c.tell(conn)
-		c.mu.Unlock()
+		if !c.greet(conn) {
+			return
+		}
 		wg.Go(func() {
 			lines := bufio.NewScanner(conn)
 			for lines.Scan() {
@@ -100,6 +99,20 @@ func (c *Control) Serve() {
 			conn.Close()
 		})
 	}
+}
+
+// greet takes a daemon in. One that was accepted and came too late for Close is
+// turned away here, or both would wait for the other's end.
+func (c *Control) greet(conn *net.UnixConn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conns == nil {
+		conn.Close()
+		return false
+	}
+	c.conns[conn] = true
+	c.tell(conn)
+	return true
 }
 
 // News tells all daemons that listen.
@@ -160,6 +173,7 @@ func (c *Control) Close() error {
 	for conn := range c.conns {
 		conn.Close()
 	}
+	c.conns = nil
 	return err
 }
 
@@ -198,7 +212,9 @@ func near(dir string) (string, *os.File, error) {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), controlFile), f, nil
 }
 
-func listen(dir string) (*net.UnixListener, error) {
+// listen opens the socket for uid. The folder is the daemon's: what it may put
+// in the place of either meanwhile must not become its own.
+func listen(dir string, uid int) (*net.UnixListener, error) {
 	name, f, err := near(dir)
 	if err != nil {
 		return nil, err
@@ -209,6 +225,10 @@ func listen(dir string) (*net.UnixListener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false) // its name is gone with the folder
+	if err := os.Lchown(name, uid, -1); err != nil {
+		l.Close()
+		return nil, err
+	}
 	return l, nil
 }
 

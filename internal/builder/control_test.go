@@ -54,3 +54,34 @@ func TestControlEnds(t *testing.T) {
 		<-served
 	}
 }
+
+// A daemon that was accepted and not yet taken in when the supervisor ends hears
+// of the end, too: neither waits for the other.
+func TestControlEndsAsADaemonComes(t *testing.T) {
+	dir := t.TempDir()
+	c, err := TakeControl(dir, os.Getuid(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon, err := dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Close()
+	accepted, err := c.listener.AcceptUnix()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c.greet(accepted) {
+		t.Error("the daemon is taken in after the end")
+	}
+	if err := daemon.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(daemon); err != nil || len(rest) > 0 {
+		t.Errorf("%q, %v", rest, err)
+	}
+}
