@@ -111,7 +111,11 @@ func (b *Builder) readJournal() error {
 	for _, e := range entries {
 		dir := path.Join(attemptsDir, e.Name())
 		var r record
-		if err := b.readJSON(path.Join(dir, recordFile), &r); err != nil {
+		err := b.readJSON(path.Join(dir, recordFile), &r)
+		if failed := new(fs.PathError); errors.As(err, &failed) && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("journal: %w", err) // the disk is in trouble: nothing is known of the attempt
+		}
+		if err != nil {
 			// Without a whole record it was never begun, nor acknowledged.
 			if err := b.Work.RemoveAll(dir); err != nil {
 				return err
@@ -197,13 +201,16 @@ func (b *Builder) writeOutcome(dir string, o Outcome) error {
 // run fetches the SRPM and begins the supervisor unless that was done before,
 // then watches until there is an outcome.
 func (b *Builder) run(ctx context.Context, a *attempt, dir string) (Outcome, error) {
+	missing := errLost // why there may be no outcome
 	if a.report.Phase == plague.PhaseDownloading {
 		if stopped, err := b.fetch(ctx, a, dir); err != nil || stopped {
 			return Outcome{Killed: stopped, EndedAt: time.Now()}, err
 		}
 		b.take(a, News{Phase: plague.PhaseDownloaded})
 		if err := b.Launcher.Start(ctx, b.Work.Path(dir)); err != nil {
-			return Outcome{}, fmt.Errorf("supervisor: %w", err)
+			// Perhaps only the answer was lost: the watch tells, and sees to
+			// it that none begins later.
+			missing = fmt.Errorf("supervisor: %w", err)
 		}
 	}
 	watch, cancel := context.WithCancel(ctx)
@@ -231,7 +238,7 @@ func (b *Builder) run(ctx context.Context, a *attempt, dir string) (Outcome, err
 		case <-a.stopping:
 			return Outcome{Killed: true, EndedAt: time.Now()}, nil
 		default:
-			return Outcome{}, errLost
+			return Outcome{}, missing
 		}
 	} else if err != nil {
 		return Outcome{}, err
