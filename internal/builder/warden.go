@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -55,6 +57,14 @@ func (w *Warden) Run(ctx context.Context) error {
 	defer ours.Close()
 	daemon := w.Daemon()
 	daemon.ExtraFiles = append([]*os.File{theirs}, daemon.ExtraFiles...)
+	// A daemon without a warden starts nothing and keeps the door from the next:
+	// it goes with it, which is the thread that starts it here.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if daemon.SysProcAttr == nil {
+		daemon.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	daemon.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if err := daemon.Start(); err != nil {
 		theirs.Close()
 		return fmt.Errorf("daemon: %w", err)
@@ -196,18 +206,41 @@ func socketPair() (ours, theirs *os.File, err error) {
 // Processes is the daemon's Launcher: supervisors are processes that the
 // warden starts.
 type Processes struct {
-	warden io.ReadWriteCloser
-	mu     sync.Mutex // one request at a time
-	lines  *bufio.Scanner
+	warden  net.Conn
+	replies chan reply
+	mu      sync.Mutex // one request at a time
 }
 
 // NewProcesses speaks with the warden over conn.
-func NewProcesses(conn io.ReadWriteCloser) *Processes {
-	return &Processes{warden: conn, lines: bufio.NewScanner(conn)}
+func NewProcesses(conn net.Conn) *Processes {
+	return &Processes{warden: conn, replies: make(chan reply)}
 }
 
-// Start has the warden begin a supervisor.
-func (p *Processes) Start(_ context.Context, dir string) error {
+// Run takes in the warden's answers until ctx ends or the warden is gone, which
+// is the error: without it nothing can be begun, and the next warden needs the
+// door that this daemon holds.
+func (p *Processes) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { p.warden.Close() })()
+	lines := bufio.NewScanner(p.warden)
+	for lines.Scan() {
+		var r reply
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return fmt.Errorf("warden: %w", err)
+		}
+		select {
+		case p.replies <- r:
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("the warden is gone: %w", errors.Join(io.ErrUnexpectedEOF, lines.Err()))
+}
+
+// Start has the warden begin a supervisor. When the warden is gone the daemon
+// is about to end, and it is ctx that says so: the attempt has not failed.
+func (p *Processes) Start(ctx context.Context, dir string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line, err := json.Marshal(request{Start: filepath.Base(dir)})
@@ -215,19 +248,18 @@ func (p *Processes) Start(_ context.Context, dir string) error {
 		return err
 	}
 	if _, err := p.warden.Write(append(line, '\n')); err != nil {
+		<-ctx.Done()
 		return fmt.Errorf("warden: %w", err)
 	}
-	if !p.lines.Scan() {
-		return fmt.Errorf("warden: %w", errors.Join(io.ErrUnexpectedEOF, p.lines.Err()))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case r := <-p.replies:
+		if r.Error != "" {
+			return errors.New(r.Error)
+		}
+		return nil
 	}
-	var r reply
-	if err := json.Unmarshal(p.lines.Bytes(), &r); err != nil {
-		return fmt.Errorf("warden: %w", err)
-	}
-	if r.Error != "" {
-		return errors.New(r.Error)
-	}
-	return nil
 }
 
 // Watch tells what a supervisor does until it is gone.
