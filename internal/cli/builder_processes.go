@@ -130,7 +130,11 @@ func readSetup(r io.Reader, into any) error {
 
 // runDaemon is the unprivileged half of the builder.
 func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
-	warden := os.NewFile(3, "warden")
+	warden, err := net.FileConn(os.NewFile(3, "warden"))
+	if err != nil {
+		return fmt.Errorf("warden: %w", err)
+	}
+	launcher := builder.NewProcesses(warden)
 	l, err := net.FileListener(os.NewFile(4, "door"))
 	if err != nil {
 		return fmt.Errorf("door: %w", err)
@@ -160,7 +164,7 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 	b, err := builder.New(builder.Config{
 		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Targets: setup.Targets,
 		Work: work, SRPMs: srpms, Server: httpsClient(client), ServerURL: setup.Server,
-		Launcher: builder.NewProcesses(warden), Log: log,
+		Launcher: launcher, Log: log,
 	})
 	if err != nil {
 		return err
@@ -170,6 +174,7 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 		d.tls = pki.AllowTLS12(d.tls)
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return launcher.Run(ctx) })
 	g.Go(func() error { return b.Run(ctx) })
 	g.Go(func() error { return d.serve(ctx, log) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
