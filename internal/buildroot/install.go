@@ -130,7 +130,7 @@ func (n *Native) moveDB(ctx context.Context, work, root string, s Spec, count in
 	if err != nil {
 		return "", err
 	}
-	dbpath = strings.TrimSpace(said)
+	dbpath = lastLine(said) // before it there may be warnings, of a locale that is not there for example
 	if !path.IsAbs(dbpath) || path.Clean(dbpath) != dbpath || dbpath == "/" || strings.ContainsAny(dbpath, "\n%") {
 		return "", fmt.Errorf("the target's rpm has its database at %q", dbpath)
 	}
