@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"syscall"
 	"time"
 
 	"plague"
@@ -83,7 +85,11 @@ func (b *Builder) obey(o plague.Orders) error {
 	if b.changes(o) || o.Farm != b.fence.Farm || o.Term != b.fence.Term {
 		// Only orders that change something have to be remembered over a
 		// restart: before them, older ones say the same.
-		if err := b.writeFence(o); err != nil {
+		err := b.writeFence(o)
+		if errors.Is(err, syscall.ENOSPC) {
+			err = errors.Join(b.makeRoom(o), b.writeFence(o))
+		}
+		if err != nil {
 			return b.full("keep orders", err)
 		}
 	}
@@ -107,6 +113,19 @@ func (b *Builder) writeFence(o plague.Orders) error {
 		return err
 	}
 	return b.Work.WriteFile(fenceFile, data, 0o600)
+}
+
+// makeRoom deletes the files of what is to be forgotten before that is kept: on a
+// full disk it could not be kept otherwise, nor could the disk become empty. That
+// the attempts were there and have ended stays in the journal. b.mu is held.
+func (b *Builder) makeRoom(o plague.Orders) error {
+	var errs []error
+	for _, order := range o.Attempts {
+		if a := b.attempts[order.AttemptID]; a != nil && order.Verb == plague.VerbForget && a.ended() {
+			errs = append(errs, b.Work.RemoveAll(path.Join(dirName(order.AttemptID), filesDir)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // follow does what orders say of one attempt. b.mu is held.

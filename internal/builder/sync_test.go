@@ -15,6 +15,7 @@ import (
 
 	"plague"
 	"plague/internal/builder"
+	"plague/internal/durable"
 )
 
 // Rule 1: orders that are older than the newest change nothing, and a restart
@@ -124,6 +125,39 @@ func TestDiskFailsInJournal(t *testing.T) {
 			t.Errorf("it says %+v", got)
 		}
 		d.sync(r, at(1, 2, order(1, plague.VerbForget)))
+		if left, err := os.ReadDir(filepath.Join(r.dir, "attempts")); err != nil || len(left) > 0 {
+			t.Errorf("there is %v (%v)", left, err)
+		}
+	})
+}
+
+// A disk that is so full that orders cannot be kept becomes empty by what they
+// say is to be forgotten.
+func TestFullDiskForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.stopAll()
+		full := false
+		d, err := r.boot(func(op, name string) error {
+			_, err := os.Stat(filepath.Join(r.dir, "attempts", "1-1", "files", "tree-1-1.x86_64.rpm"))
+			if full && err == nil && op == durable.OpWrite {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.stop()
+		d.sync(r, at(1, 1, run(1)))
+		time.Sleep(time.Hour)
+		if got := said(d.Report(), 1); got == nil || got.Phase != plague.PhaseDone {
+			t.Fatalf("it says %+v", got)
+		}
+		full = true
+		if rep := d.sync(r, at(1, 2, order(1, plague.VerbForget))); said(rep, 1) != nil {
+			t.Errorf("it still has %+v", rep.Attempts)
+		}
 		if left, err := os.ReadDir(filepath.Join(r.dir, "attempts")); err != nil || len(left) > 0 {
 			t.Errorf("there is %v (%v)", left, err)
 		}
