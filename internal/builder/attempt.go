@@ -136,6 +136,17 @@ func (b *Builder) readJournal() error {
 	return nil
 }
 
+// dropSRPMs deletes what attempts were fetching when an earlier daemon ended: they
+// do not go on, and a whole SRPM is in its attempt's folder.
+func (b *Builder) dropSRPMs() error {
+	var errs []error
+	err := b.SRPMs.List(context.Background(), func(i artifact.Info) bool {
+		errs = append(errs, b.SRPMs.Remove(i.Digest))
+		return true
+	})
+	return errors.Join(err, errors.Join(errs...), b.SRPMs.Sweep(0))
+}
+
 func (b *Builder) readJSON(name string, into any) error {
 	data, err := b.Work.ReadFile(name)
 	if err != nil {

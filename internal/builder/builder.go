@@ -88,6 +88,9 @@ func New(c Config) (*Builder, error) {
 		Config: c, instance: rand.Text(), begin: make(chan *attempt, 1024), done: make(chan struct{}),
 		attempts: map[plague.AttemptID]*attempt{}, changed: make(chan struct{}), parked: make(chan struct{}), version: 1,
 	}
+	if err := b.dropSRPMs(); err != nil {
+		return nil, err
+	}
 	if err := b.readFence(); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ func Supervise(ctx context.Context, s Supervision) error {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
+	if r.Slot < 0 || r.Slot > maxSlot {
+		return fmt.Errorf("record: there is no slot %d", r.Slot) // a uid that is not the builder's to give
+	}
 	if r.Work.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, r.Work.Timeout, errTimeout)
@@ -60,6 +63,10 @@ func Supervise(ctx context.Context, s Supervision) error {
 	}
 	return s.Dir.WriteFile(outcomeFile, data, 0o644)
 }
+
+// maxSlot bounds the uids that builds run as: the record is the daemon's, which
+// is not trusted with them.
+const maxSlot = 999
 
 var errTimeout = errors.New("time-out")
 
