@@ -61,11 +61,26 @@ func (s *Server) download(ctx context.Context, d *store.Download) error {
 		if err := s.lay(d, files); err != nil {
 			return s.later(ctx, d, now, err)
 		}
-		return s.DB.Accept(ctx, now, d, s.Name, files)
+		return s.accept(ctx, d, files)
 	case errors.Is(err, errResult):
 		return s.DB.FailDownload(ctx, now, d, s.Name, plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseDone, Message: err.Error()})
 	}
 	return s.later(ctx, d, now, err)
+}
+
+// accept ends the arch job, however long the database is away: the files are
+// here, and the claim outlives most of its troubles.
+func (s *Server) accept(ctx context.Context, d *store.Download, files []store.JobFile) error {
+	for {
+		err := s.DB.Accept(ctx, time.Now(), d, s.Name, files)
+		if !errors.Is(err, plague.ErrUnavailable) {
+			return err
+		}
+		s.Log.WarnContext(ctx, "results not accepted, will try again", "job", d.Job.UID, "arch_job", d.ArchJob, "error", err)
+		if !wait(ctx, nil, s.Options.Tick) {
+			return ctx.Err()
+		}
+	}
 }
 
 // later tries again with growing pauses, and gives up when the tries are used
