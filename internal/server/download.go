@@ -68,12 +68,12 @@ func (s *Server) download(ctx context.Context, d *store.Download) error {
 	return s.later(ctx, d, now, err)
 }
 
-// accept ends the arch job, however long the database is away: the files are
-// here, and the claim outlives most of its troubles.
+// accept ends the arch job, also when the database is away for a minute: the
+// files are here, and the claim outlives that.
 func (s *Server) accept(ctx context.Context, d *store.Download, files []store.JobFile) error {
-	for {
+	for end := time.Now().Add(downloadLease / 2); ; {
 		err := s.DB.Accept(ctx, time.Now(), d, s.Name, files)
-		if !errors.Is(err, plague.ErrUnavailable) {
+		if !errors.Is(err, plague.ErrUnavailable) || time.Now().After(end) {
 			return err
 		}
 		s.Log.WarnContext(ctx, "results not accepted, will try again", "job", d.Job.UID, "arch_job", d.ArchJob, "error", err)
