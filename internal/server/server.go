@@ -35,7 +35,7 @@ type Options struct {
 	Refused        time.Duration // how long one that refuses connections does; default 10s
 	Tick           time.Duration // how long a lost wake-up can matter; default 5s
 	Attempt        time.Duration // longest an attempt may take; default 24h
-	Prep           time.Duration // longest that prep may try to reach the base repositories; default 1h
+	Prep           time.Duration // longest that prep may be tried, with base repositories out of reach for example; default 1h
 	Publish        time.Duration // longest that publishing may be tried; default 24h
 	InfraBudget    int           // attempts of a run that infrastructure trouble may cost; default 5
 	LostBudget     int           // attempts of a run that lost builders may cost; default 20

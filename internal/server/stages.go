@@ -95,9 +95,13 @@ func (s *Server) prepare(ctx context.Context, term store.Term) (bool, error) {
 			err := s.prep(ctx, term, j)
 			if errors.Is(err, plague.ErrUnavailable) {
 				// A base repository that is out of reach holds up its
-				// own target's jobs only.
-				s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "error", err)
-				return nil
+				// own target's jobs only, and not for ever.
+				if time.Since(j.StateAt) < s.Options.Prep {
+					s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "error", err)
+					return nil
+				}
+				reason := fmt.Sprintf("could not be prepared for %s: %v", s.Options.Prep, err)
+				err = s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobPrep, reason)
 			}
 			if overtaken(err) {
 				return nil
@@ -137,9 +141,6 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 	}
 	pin, err := s.pin(ctx, t)
 	if err != nil {
-		if time.Since(j.StateAt) > s.Options.Prep {
-			return fail(fmt.Sprintf("no base repository for %s: %v", s.Options.Prep, err))
-		}
 		return err
 	}
 	rules := make([]string, len(why))
