@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"plague"
@@ -49,7 +50,7 @@ func (s *Server) work(h store.HeldRow, arches []string) *plague.Work {
 	if h.Arch == rpm.Noarch {
 		w.RootArch = rootArch(t.BaseArches, arches)
 	}
-	w.Repos = s.workRepos(j, w.RootArch)
+	w.Repos = s.workRepos(j, home(t.BaseArches, w.RootArch))
 	return w
 }
 
@@ -64,6 +65,15 @@ func rootArch(base, offered []string) string {
 		}
 	}
 	return rpm.Noarch
+}
+
+// home is the arch whose repositories a buildroot is made of: its own, or for an
+// optional one such as i686 that of its family, into which its RPMs go, too.
+func home(base []string, arch string) string {
+	if in := landsIn(arch, base); len(in) > 0 && !slices.Contains(base, arch) {
+		return in[0]
+	}
+	return arch
 }
 
 // workRepos are the repositories of a run at their pinned state, for one arch.

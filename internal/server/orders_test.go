@@ -80,3 +80,21 @@ func TestLandsIn(t *testing.T) {
 		}
 	}
 }
+
+// An optional arch has no repositories of its own.
+func TestHome(t *testing.T) {
+	for _, tt := range []struct {
+		base []string
+		arch string
+		want string
+	}{
+		{[]string{"x86_64"}, "x86_64", "x86_64"},
+		{[]string{"x86_64", "i386"}, "i686", "i386"},
+		{[]string{"i386", "i686"}, "i686", "i686"},
+		{[]string{"x86_64"}, "ppc", "ppc"},
+	} {
+		if got := home(tt.base, tt.arch); got != tt.want {
+			t.Errorf("%s of a target for %v is built from the repositories for %s", tt.arch, tt.base, got)
+		}
+	}
+}
