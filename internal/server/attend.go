@@ -50,6 +50,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 	defer a.tails.stop()
 	answers := make(chan answer)
 	flying := 0
+	newest := int64(0) // sequence of the newest orders while they are not answered: an older call may hang, and is not waited for
 	defer func() {
 		for ; flying > 0; flying-- {
 			<-answers
@@ -65,14 +66,17 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 		if err := s.over(ctx, "giving orders to "+link.Name, err); err != nil {
 			return err
 		}
-		if wants := gist(o); err == nil && (flying == 0 || flying == 1 && wants != sent) {
-			sent = wants
+		if wants := gist(o); err == nil && (flying == 0 || flying == 1 && (newest == 0 || wants != sent)) {
+			sent, newest = wants, o.Sequence
 			flying++
 			go func() { answers <- a.call(calls, o) }()
 		}
 		ans, err := a.next(ctx, answers, w.C, flying)
 		if ans != nil {
 			flying-- // whatever ended the wait: the answer has come
+			if ans.to == newest {
+				newest = 0
+			}
 		}
 		if err != nil {
 			return err
