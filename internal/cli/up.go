@@ -107,6 +107,11 @@ func (u *upFlags) run(ctx context.Context, s Streams) error {
 		return f.detached(ctx, s, u.json)
 	}
 	defer lock.Close()
+	// Only who holds the lock writes this: down must not signal anybody else.
+	if err := os.WriteFile(f.path("farm.pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
+		return err
+	}
+	defer os.Remove(f.path("farm.pid"))
 	return f.foreground(ctx, s, u.json)
 }
 
@@ -148,12 +153,8 @@ const upTimeout = 60 * time.Second
 // detached starts the farm in the background and waits until it answers.
 func (f *farm) detached(ctx context.Context, s Streams, asJSON bool) error {
 	log := f.path("farm.log")
-	pid, err := background([]string{"plague", "up", "--dir", f.Dir}, log)
-	if err != nil {
+	if _, err := background([]string{"plague", "up", "--dir", f.Dir}, log); err != nil {
 		return plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("the farm did not start: %v", err), "its log is "+log)
-	}
-	if err := os.WriteFile(f.path("farm.pid"), fmt.Appendf(nil, "%d\n", pid), 0o644); err != nil {
-		return err
 	}
 	if err := f.ready(ctx); err != nil {
 		return plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("the farm did not come up within %s: %v", upTimeout, err), "its log is "+log)
