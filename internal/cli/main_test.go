@@ -3,16 +3,25 @@ package cli
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"plague/internal/sandbox"
 )
 
 // TestMain makes the test binary answer to the program's names, so that scripts
-// run the real thing as a process of its own.
+// and farms of the tests run the real thing as processes of its own.
 func TestMain(m *testing.M) {
+	if handled, code := sandbox.Main(os.Args); handled {
+		syscall.Exit(code) // not os.Exit, in which the race detector waits a second for stragglers
+	}
 	program := func() {
-		os.Exit(Main(context.Background(), os.Args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(Main(ctx, os.Args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 	}
 	names := map[string]func(){}
 	for _, name := range []string{

@@ -1,0 +1,265 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"plague"
+	"plague/internal/wire"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// TestChaos kills server and builders with -9 at random moments while 40 real
+// builds run: every job ends right, the repository holds exactly the right
+// RPMs, and nothing is left behind. PLAGUE_CHAOS_KILLS sets the number of
+// kills, PLAGUE_CHAOS_SEED repeats the faults of a run (not its interleaving).
+func TestChaos(t *testing.T) {
+	const jobs = 40
+	kills, seed := number(t, "PLAGUE_CHAOS_KILLS", 40), uint64(number(t, "PLAGUE_CHAOS_SEED", int(time.Now().UnixNano()&0xffffff)))
+	f := newProcessFarm(t, shape{builders: 2, slots: 2, lease: 30 * time.Second})
+	t.Logf("PLAGUE_CHAOS_KILLS=%d PLAGUE_CHAOS_SEED=%d", kills, seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	c := &chaos{processFarm: f, random: random, want: map[plague.JobID]plague.JobState{}, starts: map[string]map[int]bool{}}
+	srpms := c.packages(jobs)
+	f.start()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	over := make(chan struct{})
+	var others errgroup.Group
+	others.Go(func() error { c.count(over); return nil })
+	others.Go(func() error { return c.submitAll(ctx, srpms) })
+	c.killAll(ctx, kills)
+	f.wait("the farm to answer", func(ctx context.Context) error { return f.answers(ctx) })
+	ended := c.rest(ctx, jobs)
+	close(over)
+	if err := others.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	c.judge(ended)
+	f.nothingLeft()
+}
+
+func number(t *testing.T, name string, fallback int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// chaos is one run.
+type chaos struct {
+	*processFarm
+	random *rand.Rand // the killer's alone
+
+	mu     sync.Mutex // guards the fields below
+	want   map[plague.JobID]plague.JobState
+	starts map[string]map[int]bool // attempt's folder: pids of its supervisors
+}
+
+// source is a source package, and how its job has to end.
+type source struct {
+	file string
+	ends plague.JobState
+}
+
+// packages makes the source packages; one in eight fails in %build.
+func (c *chaos) packages(n int) []source {
+	all := make([]source, n)
+	for i := range all {
+		name := fmt.Sprintf("chaos%02d", i)
+		all[i].ends = plague.JobNeedSign
+		shell := fmt.Sprintf("sleep %.1f", 2*c.random.Float64())
+		if i%8 == 7 {
+			all[i].ends = plague.JobFailed
+			shell += "\nexit 7"
+		}
+		all[i].file = tinySRPM(c.t, name, shell)
+	}
+	return all
+}
+
+// submitAll submits each package until the farm has it. A call whose answer was
+// lost is made again, and is then refused as one that is in progress already:
+// which job that is, its package tells.
+func (c *chaos) submitAll(ctx context.Context, all []source) error {
+	for _, s := range all {
+		name := strings.TrimSuffix(filepath.Base(s.file), "-1-1.src.rpm")
+		for {
+			_, errs, code := c.run("build", name, s.file, "devel")
+			if code == 0 || code == 5 {
+				break
+			}
+			if code != 6 && code != 1 || ctx.Err() != nil {
+				return fmt.Errorf("build %s: exit %d, %s", name, code, errs)
+			}
+			<-time.After(100 * time.Millisecond)
+		}
+		uid, err := c.uid(ctx, name)
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.want[uid] = s.ends
+		c.mu.Unlock()
+	}
+	return nil
+}
+
+// uid finds the one job of a package.
+func (c *chaos) uid(ctx context.Context, name string) (plague.JobID, error) {
+	for {
+		jobs, err := c.client.Jobs(ctx, wire.ListFilter{Package: name})
+		if err == nil && len(jobs) == 1 {
+			return jobs[0].Uid, nil
+		}
+		if err == nil || ctx.Err() != nil {
+			return 0, fmt.Errorf("%s has %d jobs, want one (%w)", name, len(jobs), err)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
+// killAll kills at random moments, and starts again what it has killed.
+func (c *chaos) killAll(ctx context.Context, kills int) {
+	for range kills {
+		pause := time.Duration(c.random.IntN(1200)) * time.Millisecond
+		switch victim := c.random.IntN(10); {
+		case victim < 4:
+			c.server.kill()
+			<-time.After(pause / 4)
+			c.server.start()
+		case victim < 7:
+			b := c.builders[c.random.IntN(len(c.builders))]
+			b.kill()
+			<-time.After(pause / 4)
+			b.start()
+		case victim < 9:
+			if pid := c.builders[c.random.IntN(len(c.builders))].daemon(); pid != 0 {
+				syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+			}
+		default:
+			c.killSupervisor()
+		}
+		select {
+		case <-ctx.Done():
+			c.t.Fatal("the time for the kills is over")
+		case <-time.After(pause):
+		}
+	}
+}
+
+// killSupervisor kills one that may be lost: the first two attempts of an arch
+// job, so that its budget for losses lasts.
+func (c *chaos) killSupervisor() {
+	all := supervisors(c.Dir)
+	for _, pid := range slices.Sorted(mapKeys(all)) {
+		if _, n, _ := strings.Cut(filepath.Base(all[pid]), "-"); n == "1" || n == "2" {
+			syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
+			return
+		}
+	}
+}
+
+func mapKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
+	return func(yield func(K) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// count notes which supervisors there are, all the time.
+func (c *chaos) count(over <-chan struct{}) {
+	for {
+		for pid, dir := range supervisors(c.Dir) {
+			c.mu.Lock()
+			if c.starts[dir] == nil {
+				c.starts[dir] = map[int]bool{}
+			}
+			c.starts[dir][pid] = true
+			c.mu.Unlock()
+		}
+		select {
+		case <-over:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// rest waits until all jobs rest.
+func (c *chaos) rest(ctx context.Context, jobs int) (all []wire.JobRecord) {
+	c.wait("all jobs to rest", func(ctx context.Context) (err error) {
+		if all, err = c.client.Jobs(ctx, wire.ListFilter{Maxrows: 1000}); err != nil {
+			return err
+		}
+		var busy []string
+		for _, j := range all {
+			if !j.Resting {
+				busy = append(busy, fmt.Sprintf("%d %s %+v", j.Uid, j.Status, j.Archjobs))
+			}
+		}
+		if len(all) < jobs || len(busy) > 0 {
+			return fmt.Errorf("%d jobs of %d, busy: %s", len(all), jobs, strings.Join(busy, "; "))
+		}
+		return nil
+	})
+	return all
+}
+
+// judge compares what came with what had to come.
+func (c *chaos) judge(jobs []wire.JobRecord) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(jobs) != len(c.want) {
+		c.t.Errorf("%d jobs, want %d", len(jobs), len(c.want))
+	}
+	var published []string
+	attempts := 0
+	for _, j := range jobs {
+		if want := c.want[j.Uid]; plague.JobState(j.Status) != want {
+			c.t.Errorf("job %d (%s) is %s, want %s: %s", j.Uid, j.Package, j.Status, want, j.Reason)
+		}
+		if j.Run != 1 || len(j.Archjobs) != 1 {
+			c.t.Errorf("job %d: run %d, arch jobs %+v; want one of each", j.Uid, j.Run, j.Archjobs)
+			continue
+		}
+		attempts += j.Archjobs[0].Attempt
+		if j.Status == string(plague.JobNeedSign) {
+			published = append(published, j.Package+"-1-1")
+		}
+		if n := strings.Count(c.result(c.t, j.Results, "build.log"), "\nbegun "); n != 1 {
+			c.t.Errorf("job %d: build.log tells of %d builds, want one", j.Uid, n)
+		}
+	}
+	slices.Sort(published)
+	if got := c.published(); !slices.Equal(got, published) {
+		c.t.Errorf("the repository holds %v\nwant %v", got, published)
+	}
+	for dir, pids := range c.starts {
+		if len(pids) != 1 {
+			c.t.Errorf("the attempt in %s had %d supervisors, want one", dir, len(pids))
+		}
+	}
+	c.t.Logf("%d jobs, %d attempts, %d of them seen", len(jobs), attempts, len(c.starts))
+}
