@@ -33,6 +33,7 @@ type processFarm struct {
 	path     string // PATH of the processes; empty: the test's
 	server   *process
 	builders []*process
+	works    []string // the builders' work folders
 }
 
 // shape is what a processFarm is made of.
@@ -114,6 +115,7 @@ func (f *processFarm) shape(s shape) error {
 		if err := shareLayers(f.t, work); err != nil {
 			return err
 		}
+		f.works = append(f.works, work)
 		links = append(links, fmt.Sprintf("https://127.0.0.1:%d %s", ports[i], name))
 		f.builders = append(f.builders, &process{farm: f, name: name, args: []string{"builder", "-c", f.file("builder", name+".cfg")}})
 	}
@@ -165,6 +167,19 @@ func (f *processFarm) start() {
 	f.wait("the farm to answer", func(ctx context.Context) error { return f.answers(ctx) })
 }
 
+// work lists the files of all builders' work folders that fit a pattern.
+func (f *processFarm) work(pattern ...string) (all []string) {
+	f.t.Helper()
+	for _, dir := range f.works {
+		found, err := filepath.Glob(filepath.Join(append([]string{dir}, pattern...)...))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
 // stop ends all processes, and builds that go on without them.
 func (f *processFarm) stop() {
 	for _, p := range append(slices.Clone(f.builders), f.server) {
@@ -172,7 +187,9 @@ func (f *processFarm) stop() {
 			p.kill()
 		}
 	}
-	killSupervisors(f.t, f.Dir)
+	for _, dir := range f.works {
+		killSupervisors(f.t, dir)
+	}
 	if !f.t.Failed() {
 		return
 	}
@@ -408,20 +425,6 @@ func (f *processFarm) building(uid plague.JobID) {
 		}
 		return nil
 	})
-}
-
-// builder gives what list_builders says of one builder.
-func (f *processFarm) builder(ctx context.Context, name string) (wire.BuilderRecord, error) {
-	all, err := f.client.ListBuilders(ctx)
-	if err != nil {
-		return wire.BuilderRecord{}, err
-	}
-	for _, b := range all {
-		if b.Name == name {
-			return b, nil
-		}
-	}
-	return wire.BuilderRecord{}, fmt.Errorf("there is no %s", name)
 }
 
 // published asks dnf for all RPMs of the farm's repository, as name-version-release.
