@@ -30,11 +30,11 @@ func TestChaos(t *testing.T) {
 		t.Skip("PLAGUE_CHAOS_KILLS=200 runs it; its count of supervisors is not settled yet")
 	}
 	const jobs = 40
-	kills, seed := number(t, "PLAGUE_CHAOS_KILLS", 40), uint64(number(t, "PLAGUE_CHAOS_SEED", int(time.Now().UnixNano()&0xffffff)))
+	kills, seed := max(1, number(t, "PLAGUE_CHAOS_KILLS", 40)), uint64(number(t, "PLAGUE_CHAOS_SEED", int(time.Now().UnixNano()&0xffffff)))
 	f := newProcessFarm(t, shape{builders: 2, slots: 2, lease: 30 * time.Second})
 	t.Logf("PLAGUE_CHAOS_KILLS=%d PLAGUE_CHAOS_SEED=%d", kills, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	c := &chaos{processFarm: f, random: random, want: map[plague.JobID]plague.JobState{}, starts: map[string]map[int]bool{}}
+	c := &chaos{processFarm: f, random: random, want: map[plague.JobID]plague.JobState{}, starts: map[string]map[int]bool{}, due: make(chan struct{}, jobs)}
 	srpms := c.packages(jobs)
 	f.start()
 
@@ -44,9 +44,9 @@ func TestChaos(t *testing.T) {
 	var others errgroup.Group
 	others.Go(func() error { c.count(over); return nil })
 	others.Go(func() error { return c.submitAll(ctx, srpms) })
-	c.killAll(ctx, kills)
+	c.killAll(ctx, kills, jobs)
 	f.wait("the farm to answer", func(ctx context.Context) error { return f.answers(ctx) })
-	ended := c.rest(ctx, jobs)
+	ended := c.rest(jobs)
 	close(over)
 	if err := others.Wait(); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,8 @@ func number(t *testing.T, name string, fallback int) int {
 // chaos is one run.
 type chaos struct {
 	*processFarm
-	random *rand.Rand // the killer's alone
+	random *rand.Rand    // the killer's alone
+	due    chan struct{} // one for each job that may be submitted now: there is work for as long as there are kills
 
 	mu     sync.Mutex // guards the fields below
 	want   map[plague.JobID]plague.JobState
@@ -105,6 +106,11 @@ func (c *chaos) packages(n int) []source {
 // which job that is, its package tells.
 func (c *chaos) submitAll(ctx context.Context, all []source) error {
 	for _, s := range all {
+		select {
+		case <-c.due:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		name := strings.TrimSuffix(filepath.Base(s.file), "-1-1.src.rpm")
 		for {
 			_, errs, code := c.run("build", name, s.file, "devel")
@@ -142,8 +148,11 @@ func (c *chaos) uid(ctx context.Context, name string) (plague.JobID, error) {
 }
 
 // killAll kills at random moments, and starts again what it has killed.
-func (c *chaos) killAll(ctx context.Context, kills int) {
-	for range kills {
+func (c *chaos) killAll(ctx context.Context, kills, jobs int) {
+	for k := range kills {
+		for range (k+1)*jobs/kills - k*jobs/kills {
+			c.due <- struct{}{}
+		}
 		pause := time.Duration(c.random.IntN(1200)) * time.Millisecond
 		switch victim := c.random.IntN(10); {
 		case victim < 4:
@@ -217,7 +226,7 @@ func (c *chaos) count(over <-chan struct{}) {
 }
 
 // rest waits until all jobs rest.
-func (c *chaos) rest(ctx context.Context, jobs int) (all []wire.JobRecord) {
+func (c *chaos) rest(jobs int) (all []wire.JobRecord) {
 	c.wait("all jobs to rest", func(ctx context.Context) (err error) {
 		if all, err = c.client.Jobs(ctx, wire.ListFilter{Maxrows: 1000}); err != nil {
 			return err

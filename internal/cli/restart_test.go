@@ -54,7 +54,7 @@ func TestKilledProcesses(t *testing.T) {
 				}
 				return errors.New(w.said())
 			})
-			f.openGate(uid)
+			f.openGates()
 			job := f.until(uid, plague.JobNeedSign)
 			w.end(0)
 			if a := job.Archjobs[0]; a.Attempt != tt.attempts {
@@ -101,7 +101,7 @@ func TestDownAndUp(t *testing.T) {
 	if _, errs, code := f.run("list"); code != 6 || !strings.Contains(errs, "Error connecting to build server") {
 		t.Errorf("list while it is down: exit %d, %s", code, errs)
 	}
-	f.openGate(uid)
+	f.openGates()
 	f.wait("the build to end without the farm", func(context.Context) error {
 		if n := len(supervisors(f.Dir)); n > 0 {
 			return fmt.Errorf("%d supervisors", n)
@@ -126,13 +126,13 @@ func killPID(t *testing.T, pid int) {
 	}
 }
 
-// openGate lets a job's build go on.
-func (f *processFarm) openGate(uid plague.JobID) {
+// openGates lets all builds go on.
+func (f *processFarm) openGates() {
 	f.t.Helper()
 	f.wait("the gate of a build", func(ctx context.Context) error {
-		dirs, err := filepath.Glob(f.file("builder", "*", "roots", "*", "own", "builddir"))
-		if err != nil || len(dirs) == 0 {
-			return fmt.Errorf("no build folder (%v)", err)
+		dirs := f.work("roots", "*", "own", "builddir")
+		if len(dirs) == 0 {
+			return errors.New("no build folder")
 		}
 		for _, dir := range dirs {
 			if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o644); err != nil {
@@ -216,19 +216,18 @@ func (w *watcherProcess) end(code int) {
 	}
 }
 
-// nothingLeft stops the farm, then starts its builders once more, and looks
+// nothingLeft waits until the builders have forgotten their attempts, and looks
 // whether anything of a build is left: process, mount, folder.
 func (f *processFarm) nothingLeft() {
 	f.t.Helper()
 	f.wait("attempts to be forgotten", func(context.Context) error {
-		dirs, err := filepath.Glob(f.file("builder", "*", "daemon", "attempts", "*"))
-		if err != nil || len(dirs) > 0 {
-			return fmt.Errorf("%v, %w", dirs, err)
+		if dirs := f.work("daemon", "attempts", "*"); len(dirs) > 0 {
+			return fmt.Errorf("%v", dirs)
 		}
 		return nil
 	})
-	if roots, err := filepath.Glob(f.file("builder", "*", "roots", "*")); err != nil || len(roots) > 0 {
-		f.t.Errorf("roots are left: %v, %v", roots, err)
+	if roots := f.work("roots", "*"); len(roots) > 0 {
+		f.t.Errorf("roots are left: %v", roots)
 	}
 	if all := supervisors(f.Dir); len(all) > 0 {
 		f.t.Errorf("supervisors are left: %v", all)
