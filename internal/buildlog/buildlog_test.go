@@ -161,6 +161,31 @@ func TestWriterTornAnywhere(t *testing.T) {
 	}
 }
 
+func TestLogHasNoHoles(t *testing.T) {
+	full := true
+	d := folder(t).WithHook(func(op, _ string) error {
+		if op == durable.OpWrite && full {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	w := create(t, d, 100)
+	if _, err := w.Write([]byte("one\n")); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("write to a full disk: %v", err)
+	}
+	full = false
+	if n, err := w.Write([]byte("two\n")); n != 0 || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("write behind what is missing: %d, %v", n, err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, d); got != "" {
+		t.Errorf("log is %q", got)
+	}
+	say(t, create(t, d, 100), "one\n") // the next writer goes on where it ended
+}
+
 func TestWriterLimitWasLowered(t *testing.T) {
 	d := folder(t)
 	w := create(t, d, 1000)

@@ -33,6 +33,7 @@ type Writer struct {
 
 	size    int64
 	dropped int64
+	failed  error // of the first write that failed
 	closed  bool
 }
 
@@ -76,6 +77,7 @@ func (w *Writer) Dropped() int64 { return w.dropped }
 
 // Write appends p and wakes the followers. What is beyond the limit is discarded
 // and counted, and is no error: a build must not fail because it talks too much.
+// After a failure every Write fails: a log may end early, but it has no holes.
 func (w *Writer) Write(p []byte) (int, error) {
 	keep := p
 	if room := max(w.max-w.size, 0); int64(len(p)) > room {
@@ -100,8 +102,8 @@ func (w *Writer) cutLine() []byte {
 }
 
 func (w *Writer) append(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+	if len(p) == 0 || w.failed != nil {
+		return 0, w.failed
 	}
 	n, err := w.file.Write(p)
 	w.size += int64(n)
@@ -109,9 +111,9 @@ func (w *Writer) append(p []byte) (int, error) {
 		w.changed()
 	}
 	if err != nil {
-		return n, unavailable("write log "+w.name, err)
+		w.failed = unavailable("write log "+w.name, err)
 	}
-	return n, nil
+	return n, w.failed
 }
 
 func (w *Writer) changed() {
