@@ -35,6 +35,15 @@ func (s *script) populate() {
 	}
 }
 
+// length is how many things happen. Most bugs need few of them, which many short
+// schedules find for the price of one long one; some only come out of a long one.
+func (s *script) length() int {
+	if s.dice.IntN(8) == 0 {
+		return 5 + s.dice.IntN(36)
+	}
+	return 2 + s.dice.IntN(7)
+}
+
 // act does the next thing.
 func (s *script) act() {
 	w, d := s.w, s.dice

@@ -35,7 +35,7 @@ func (w *World) play(database []byte) error {
 	for _, m := range w.machines {
 		w.revive(0, m.Start)
 	}
-	for range 5 + s.dice.IntN(36) {
+	for range s.length() {
 		w.sleep(s.while(40 * time.Second))
 		s.act()
 	}
@@ -87,11 +87,11 @@ func (w *World) rest() error {
 // epilogue builds some more, without trouble: whatever happened before, every
 // attempt now is the only one.
 func (w *World) epilogue() error {
-	uids := make([]plague.JobID, 4)
+	uids := make([]plague.JobID, 2)
 	for i := range uids {
 		src := rpm.Blank{NEVRA: rpm.NEVRA{Name: fmt.Sprint("calm", i), EVR: rpm.EVR{Version: "1", Release: "1"}}}
 		w.mu.Lock()
-		w.recipes[src.NVR()] = Recipe{Prepping: time.Second, Building: time.Duration(i) * 10 * time.Second}
+		w.recipes[src.NVR()] = Recipe{Prepping: time.Second, Building: time.Duration(i) * 20 * time.Second}
 		w.mu.Unlock()
 		in := wire.Submission{Package: src.Name, Source: src.NVR() + ".src.rpm", Target: "devel"}
 		var err error

@@ -45,6 +45,10 @@ func hurry(t *testing.T) bool {
 // longer runs in circles without time going on.
 const stuckAfter = 4 * time.Minute
 
+// garbage is how far the heap may grow, in percent, before it is collected: a
+// world is small and soon gone, and collecting it costs a third of the time.
+const garbage = 1600
+
 // TestSimulation plays schedules, each from its own seed, until one of the
 // design's invariants does not hold.
 //
@@ -55,6 +59,8 @@ func TestSimulation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := debug.SetGCPercent(garbage)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
 	var next atomic.Uint64
 	sum := totals{began: time.Now(), seen: map[string]int{}}
 	t.Cleanup(func() { sum.print(t) })
