@@ -38,6 +38,7 @@ lint: tools-go ## gofmt, go vet, staticcheck
 
 bench: build ## the figures, on this machine
 	@bin/plague bench
+	@go test -count 1 -v -run Simulation ./internal/farmtest -schedules 300 | sed -n 's/.*go:[0-9]*: \(.* in a second\)/simulator    \1/p'
 
 dist: tools-go tools-git ## bin/plague-VERSION.tar.gz with all sources, for packaging/plague.spec
 	@packaging/dist '$(version)'
