@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"plague"
 	"plague/internal/pki"
 	"plague/internal/wire"
@@ -201,25 +199,43 @@ func (f *processFarm) stop() {
 }
 
 // supervisors lists the processes that supervise attempts below a folder, by
-// their attempt's folder.
+// their attempt's folder. What a supervisor forks bears its name, and leads a
+// session, too, until it runs something else: it has the supervisor for a parent.
 func supervisors(dir string) map[int]string {
 	all := map[int]string{}
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is right
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		words := strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
 		var pid int
 		fmt.Sscanf(file, "/proc/%d/", &pid)
-		// what it has forked is called the same until it runs something else
-		session, err := unix.Getsid(pid)
-		if err == nil && session == pid && len(words) == 3 && words[1] == "supervise" && strings.HasPrefix(words[2], dir) {
-			all[pid] = words[2]
+		if attempt, ok := supervises(pid); ok && strings.HasPrefix(attempt, dir) {
+			if of, child := supervises(parent(pid)); !child || of != attempt {
+				all[pid] = attempt
+			}
 		}
 	}
 	return all
+}
+
+// supervises tells by its command line whether a process is a supervisor, and of
+// which attempt.
+func supervises(pid int) (attempt string, ok bool) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	words := strings.Split(strings.TrimRight(string(data), "\x00"), "\x00")
+	if err != nil || len(words) != 3 || words[1] != "supervise" {
+		return "", false
+	}
+	return words[2], true
+}
+
+// parent is the parent of a process; 0: it is gone.
+func parent(pid int) (ppid int) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// proc(5): the name in parentheses may hold anything, then come state and parent
+	fmt.Sscanf(string(data[bytes.LastIndexByte(data, ')')+1:]), " %c %d", new(rune), &ppid)
+	return ppid
 }
 
 func killSupervisors(t *testing.T, dir string) {
