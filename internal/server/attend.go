@@ -280,8 +280,13 @@ func (a *attendant) rest(now time.Time) {
 	if now.Before(a.resting) {
 		return // it came together with what began the rest
 	}
-	a.resting = now.Add(min(firstRest<<min(a.setbacks, 10), longestRest))
+	a.resting = now.Add(pauseAfter(a.setbacks))
 	a.setbacks++
+}
+
+// pauseAfter is how long to rest after a number of setbacks in a row.
+func pauseAfter(setbacks int) time.Duration {
+	return min(firstRest<<min(setbacks, 10), longestRest)
 }
 
 // budget is how many attempts of a run one kind of trouble may cost.

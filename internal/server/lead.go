@@ -53,21 +53,13 @@ func (s *Server) resign(ctx context.Context, term store.Term) {
 func (s *Server) lead(ctx context.Context, term store.Term, asked time.Time) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.renewal(ctx, term, asked) })
-	g.Go(func() error {
-		// With the lead already being renewed: what takes longer than its life
-		// would end every term before it began.
-		if err := s.settle(ctx, term); err != nil {
-			return err
-		}
-		g.Go(func() error { return s.stages(ctx, term) })
-		g.Go(func() error { return s.planning(ctx, term) })
-		g.Go(func() error { return s.publishing(ctx, term) })
-		g.Go(func() error { return s.disown(ctx, term) })
-		for _, b := range s.Builders {
-			g.Go(func() error { return s.attend(ctx, term, b) })
-		}
-		return nil
-	})
+	g.Go(func() error { return s.stages(ctx, term) })
+	g.Go(func() error { return s.planning(ctx, term) })
+	g.Go(func() error { return s.publishing(ctx, term) })
+	g.Go(func() error { return s.disown(ctx, term) })
+	for _, b := range s.Builders {
+		g.Go(func() error { return s.attend(ctx, term, b) })
+	}
 	return g.Wait()
 }
 

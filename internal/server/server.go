@@ -31,21 +31,20 @@ type Link struct {
 
 // Options are the times and limits of a farm. The zero value works.
 type Options struct {
-	Lease          time.Duration // how long a silent builder keeps its arch jobs; default 2m
-	Refused        time.Duration // how long one that refuses connections does; default 10s
-	Tick           time.Duration // how long a lost wake-up can matter; default 5s
-	Attempt        time.Duration // longest an attempt may take; default 24h
-	Prep           time.Duration // longest that prep may be tried, with base repositories out of reach for example; default 1h
-	Publish        time.Duration // longest that publishing may be tried; default 24h
-	InfraBudget    int           // attempts of a run that infrastructure trouble may cost; default 5
-	LostBudget     int           // attempts of a run that lost builders may cost; default 20
-	DownloadTries  int           // tries to fetch the files of one attempt; default 5
-	MaxSRPM        int64         // bytes of one SRPM; default 4 GiB
-	MaxFile        int64         // bytes of one result file; default 8 GiB
-	Quota          int64         // bytes of uploads one user may have that no job refers to; default 16 GiB
-	LeaderLife     time.Duration // how long a silent leader stays one, where there are several servers; default 15s
-	PublishWorkers int           // targets published at a time; default 2
-	SRPMs          string        // folder on the server whose SRPMs enqueue takes by path; empty: none
+	Lease         time.Duration // how long a silent builder keeps its arch jobs; default 2m
+	Refused       time.Duration // how long one that refuses connections does; default 10s
+	Tick          time.Duration // how long a lost wake-up can matter; default 5s
+	Attempt       time.Duration // longest an attempt may take; default 24h
+	Prep          time.Duration // longest that prep may be tried, with base repositories out of reach for example; default 1h
+	Publish       time.Duration // longest that publishing may be tried; default 24h
+	InfraBudget   int           // attempts of a run that infrastructure trouble may cost; default 5
+	LostBudget    int           // attempts of a run that lost builders may cost; default 20
+	DownloadTries int           // tries to fetch the files of one attempt; default 5
+	MaxSRPM       int64         // bytes of one SRPM; default 4 GiB
+	MaxFile       int64         // bytes of one result file; default 8 GiB
+	Quota         int64         // bytes of uploads one user may have that no job refers to; default 16 GiB
+	LeaderLife    time.Duration // how long a silent leader stays one, where there are several servers; default 15s
+	SRPMs         string        // folder on the server whose SRPMs enqueue takes by path; empty: none
 }
 
 func (o Options) withDefaults() Options {
@@ -69,7 +68,6 @@ func (o Options) withDefaults() Options {
 	count(&o.InfraBudget, 5)
 	count(&o.LostBudget, 20)
 	count(&o.DownloadTries, 5)
-	count(&o.PublishWorkers, 2)
 	size := func(n *int64, v int64) {
 		if *n == 0 {
 			*n = v

@@ -39,7 +39,7 @@ func (s *Server) stages(ctx context.Context, term store.Term) error {
 		if err := s.over(ctx, "failing jobs that wait for failed ones", s.doom(ctx, term)); err != nil {
 			return err
 		}
-		if err := s.over(ctx, "looking for late jobs", s.late(ctx, term)); err != nil {
+		if err := s.over(ctx, "looking for jobs of abandoned targets", s.abandoned(ctx, term)); err != nil {
 			return err
 		}
 		if more || prepared {
@@ -166,24 +166,4 @@ func (s *Server) header(digest string) (*rpm.Header, int64, error) {
 	defer f.Close()
 	h, err := rpm.ReadHeader(f)
 	return h, size, err
-}
-
-// late fails the jobs whose publication has been tried for too long; what
-// holds arch jobs up is judged where builders report.
-func (s *Server) late(ctx context.Context, term store.Term) error {
-	jobs, err := s.DB.JobsIn(ctx, plague.JobAddToRepo, batch)
-	if err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		if time.Since(j.StateAt) < s.Options.Publish {
-			continue
-		}
-		reason := fmt.Sprintf("could not be published for %s; the server's log says why", s.Options.Publish)
-		err := s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobAddToRepo, reason)
-		if err != nil && !overtaken(err) {
-			return err
-		}
-	}
-	return nil
 }

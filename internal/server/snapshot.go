@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"plague"
+	"plague/internal/artifact"
+	"plague/internal/repo"
+	"plague/internal/rpm"
+	"plague/internal/store"
+)
+
+// errUnbuilt says that a snapshot could not be made of its jobs: with others it
+// may be.
+var errUnbuilt = errors.New("the snapshot cannot be built")
+
+// snapshot publishes jobs in the next snapshot. What is true changes in one
+// line, the store's Publish: the tree on disk is made before it and pointed at
+// it after.
+func (s *Server) snapshot(ctx context.Context, term store.Term, t *plague.Target, ps []store.Publication) error {
+	target := t.String()
+	current, err := s.DB.Current(ctx, target, plague.LineBuild)
+	if err != nil {
+		return err
+	}
+	members, err := s.DB.Members(ctx, target, plague.LineBuild, current)
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		members = append(members, p.RPMs...)
+	}
+	next := plague.Snapshot{Target: target, Line: plague.LineBuild, Number: current + 1, Parent: current}
+	on, err := s.onDisk(next, t.BaseArches, members)
+	if err != nil {
+		return err
+	}
+	tree := s.fenced(term)
+	if err := tree.Build(ctx, on); err != nil {
+		return blamed(ctx, err)
+	}
+	next.At = time.Now()
+	if err := s.DB.Publish(ctx, term, next.At, next, ps); err != nil {
+		return err
+	}
+	s.Log.InfoContext(ctx, "published", "target", target, "snapshot", next.Number, "jobs", len(ps))
+	return tree.Point(ctx, target, t.BaseArches, next.Number)
+}
+
+// blamed marks the errors of a build that may be the fault of what is in it;
+// the others would meet any job.
+func blamed(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, store.ErrNotLeader) || errors.Is(err, plague.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUnbuilt, err)
+}
+
+// allowed says where each RPM lands, and fails the jobs that bring one whose
+// name the repository has. Of two jobs that bring the same the second is left
+// for the next snapshot, which shows whether the first was published.
+func (s *Server) allowed(ctx context.Context, term store.Term, t *plague.Target, ps []store.Publication) ([]store.Publication, error) {
+	var fine []store.Publication
+	taken := map[string]bool{}
+	for _, p := range ps {
+		reason, later := "", false
+		for i := range p.RPMs {
+			r := &p.RPMs[i]
+			r.Arches = landsIn(r.Arch, t.BaseArches)
+			pkg, uid, err := s.DB.Owner(ctx, t.String(), plague.LineBuild, *r)
+			if err != nil {
+				return nil, err
+			}
+			if pkg != "" {
+				reason = fmt.Sprintf("%s is already in the repository: it belongs to %s (job %d)", r.File.Name, pkg, uid)
+			}
+			later = later || taken[r.File.Name]
+		}
+		if reason != "" {
+			err := s.DB.FailJob(ctx, term, time.Now(), p.Job.UID, p.Job.Run, plague.JobAddToRepo, reason)
+			if err != nil && !overtaken(err) {
+				return nil, err
+			}
+			continue
+		}
+		if later {
+			continue
+		}
+		for _, r := range p.RPMs {
+			taken[r.File.Name] = true
+		}
+		fine = append(fine, p)
+	}
+	return fine, nil
+}
+
+// landsIn lists the repositories of a target that an RPM belongs to: noarch
+// in all of them, a sub-arch such as i686 in that of its family.
+func landsIn(arch string, base []string) []string {
+	if arch == rpm.Noarch {
+		return base
+	}
+	var in []string
+	for _, b := range base {
+		if b == arch || rpm.Family(b) == rpm.Family(arch) {
+			in = append(in, b)
+		}
+	}
+	return in
+}
+
+func (s *Server) onDisk(n plague.Snapshot, arches []string, members []plague.RepoRPM) (repo.Snapshot, error) {
+	on := repo.Snapshot{Target: n.Target, Number: n.Number, Parent: n.Parent, Arches: arches, Packages: map[string][]repo.Package{}}
+	for _, m := range members {
+		d, err := artifact.ParseDigest(m.File.Digest)
+		if err != nil {
+			return on, fmt.Errorf("%s: %w", m.File.Name, err)
+		}
+		for _, arch := range m.Arches {
+			on.Packages[arch] = append(on.Packages[arch], repo.Package{
+				Job: int64(m.Job), Arch: m.Arch, File: m.File.Name, Digest: d, Path: s.Artifacts.Path(d),
+			})
+		}
+	}
+	return on, nil
+}
+
+// snapshotURL is where builders read a snapshot.
+func snapshotURL(base, target, arch string, n int64) string {
+	return fmt.Sprintf("%s/repos/%s/%s/@%d/", base, target, arch, n)
+}
