@@ -39,9 +39,14 @@ type Supervision struct {
 // an error only when not even that could be written. When ctx ends the build
 // is stopped, and that is its outcome.
 func Supervise(ctx context.Context, s Supervision) error {
-	data, err := s.Dir.ReadFile(recordFile)
+	f, err := s.regular(recordFile)
 	if err != nil {
 		return fmt.Errorf("no record: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	f.Close()
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
 	}
 	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -64,6 +69,9 @@ func Supervise(ctx context.Context, s Supervision) error {
 	return s.Dir.WriteFile(outcomeFile, data, 0o644)
 }
 
+// maxRecord is the most that is read of a record.
+const maxRecord = 16 << 20
+
 // maxSlot bounds the uids that builds run as: the record is the daemon's, which
 // is not trusted with them.
 const maxSlot = 999
@@ -80,7 +88,17 @@ func (s *Supervision) build(ctx context.Context, r record) Outcome {
 	}
 	fmt.Fprintf(logs.Job, "job %d run %d, arch job %d attempt %d: %s for %s on %s\n",
 		r.Work.Job, r.Work.Run, r.ID.ArchJob, r.ID.Number, r.Work.SRPM.Name, r.Work.Target, r.Work.Arch)
-	res, err := s.Backend.Build(ctx, s.spec(r), logs, s.Dir.Path(filesDir), func(p string) {
+	srpm, err := s.regular(srpmFile)
+	if err != nil {
+		return trouble(err)
+	}
+	defer srpm.Close()
+	files, err := s.Dir.Open(filesDir)
+	if err != nil {
+		return trouble(err)
+	}
+	defer files.Close()
+	res, err := s.Backend.Build(ctx, s.spec(r, held(srpm)), logs, held(files), func(p string) {
 		fmt.Fprintf(logs.Job, "%s %s\n", time.Now().UTC().Format(time.RFC3339), p)
 		s.News(News{Phase: plague.Phase(p)})
 	})
@@ -91,12 +109,24 @@ func (s *Supervision) build(ctx context.Context, r record) Outcome {
 	if err := closeLogs(); err != nil {
 		return trouble(err)
 	}
-	files, err := s.files()
-	if err != nil {
+	if o.Files, err = s.files(); err != nil {
 		return trouble(err)
 	}
-	o.Files = files
 	return o
+}
+
+// regular opens a file of the attempt's folder to read from. Neither it nor what
+// it is reached by later leads out of the folder, which is the daemon's: root
+// must not read for it what it may not.
+func (s *Supervision) regular(name string) (*os.File, error) {
+	f, err := s.Dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s is no regular file", name), err, f.Close())
+	}
+	return f, nil
 }
 
 // outcome reads what a backend says, in the light of why its context ended.
@@ -114,10 +144,10 @@ func outcome(ctx context.Context, res buildroot.Result, err error) Outcome {
 	return Outcome{}
 }
 
-func (s *Supervision) spec(r record) buildroot.Spec {
+func (s *Supervision) spec(r record, srpm string) buildroot.Spec {
 	uid := s.FirstUID + r.Slot
 	spec := buildroot.Spec{
-		ID: fmt.Sprintf("%d-%d", r.ID.ArchJob, r.ID.Number), Arch: r.Work.RootArch, SRPM: s.Dir.Path(srpmFile),
+		ID: fmt.Sprintf("%d-%d", r.ID.ArchJob, r.ID.Number), Arch: r.Work.RootArch, SRPM: srpm,
 		Base: r.Work.Buildroot, UID: uid, GID: uid, FetchUID: s.FetchUID, FetchGID: s.FetchGID,
 		Macros: r.Work.Macros, BuildHost: s.Hostname,
 	}

@@ -27,7 +27,8 @@ import (
 
 // Warden is the privileged half.
 type Warden struct {
-	Attempts  string                     // folder of the attempts' folders
+	Work      string                     // root's own folder, with the daemon's in it
+	Attempts  string                     // folder of the attempts' folders, from Work
 	Daemon    func() *exec.Cmd           // the unprivileged half, its end of the socket still to be added as file 3
 	Supervise func(dir string) *exec.Cmd // a supervisor, the pipe it says "ready" on still to be added as file 3
 	Sweep     func(live []string) error  // removes what supervisors that are gone left behind
@@ -146,7 +147,7 @@ func (w *Warden) start(ctx context.Context, name string) error {
 		return err
 	}
 	defer ready.Close()
-	cmd := w.Supervise(filepath.Join(w.Attempts, name))
+	cmd := w.Supervise(filepath.Join(w.Work, w.Attempts, name))
 	cmd.ExtraFiles = append([]*os.File{tell}, cmd.ExtraFiles...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -182,17 +183,33 @@ func (w *Warden) reap(cmd *exec.Cmd, name string) {
 func (w *Warden) sweep() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	entries, err := os.ReadDir(w.Attempts)
+	attempts, err := OpenFolder(w.Work, w.Attempts)
+	if err != nil {
+		return err
+	}
+	defer attempts.Close()
+	entries, err := os.ReadDir(attempts.Path())
 	if err != nil {
 		return err
 	}
 	var live []string
 	for _, e := range entries {
-		if attemptName().MatchString(e.Name()) && Alive(filepath.Join(w.Attempts, e.Name())) {
+		if attemptName().MatchString(e.Name()) && w.lives(e.Name()) {
 			live = append(live, e.Name())
 		}
 	}
 	return w.Sweep(live)
+}
+
+// lives says whether a supervisor lives in an attempt's folder, and looks at
+// nothing but that folder.
+func (w *Warden) lives(name string) bool {
+	dir, err := OpenFolder(w.Work, filepath.Join(w.Attempts, name))
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	return Alive(dir.Path())
 }
 
 func socketPair() (ours, theirs *os.File, err error) {

@@ -14,7 +14,7 @@ import (
 // the door free. The test binary itself is the warden.
 func TestDaemonGoesWithItsWarden(t *testing.T) {
 	if dir := os.Getenv("PLAGUE_TEST_WARDEN"); dir != "" {
-		w := &Warden{Attempts: dir, Sweep: func([]string) error { return nil }, Log: slog.New(slog.DiscardHandler), Daemon: func() *exec.Cmd {
+		w := &Warden{Work: dir, Attempts: ".", Sweep: func([]string) error { return nil }, Log: slog.New(slog.DiscardHandler), Daemon: func() *exec.Cmd {
 			c := exec.Command("sh", "-c", "echo up; exec sleep 300")
 			c.Stdout = os.Stdout // the pipe ends with whoever has it last
 			return c

@@ -146,8 +146,8 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 		return err
 	}
 	w := &builder.Warden{
-		Attempts: filepath.Join(work, "daemon", "attempts"),
-		Daemon:   func() *exec.Cmd { return daemonProcess(setup, uid, gid, doorFile, s) },
+		Work: work, Attempts: filepath.Join("daemon", "attempts"),
+		Daemon: func() *exec.Cmd { return daemonProcess(setup, uid, gid, doorFile, s) },
 		Supervise: func(dir string) *exec.Cmd {
 			cmd := self("supervise", dir)
 			cmd.Stdin, cmd.Stderr = bytes.NewReader(sup), s.Err

@@ -201,9 +201,18 @@ func superviseCommand(s Streams) *cobra.Command {
 func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	control, err := builder.TakeControl(dir, setup.UID, stop)
+	name, err := filepath.Rel(setup.Work, dir)
 	if err != nil {
 		return err
+	}
+	folder, err := builder.OpenFolder(setup.Work, name)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	control, err := builder.TakeControl(folder.Path(), setup.UID, stop)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
 	}
 	served := make(chan struct{})
 	go func() {
@@ -217,7 +226,7 @@ func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error 
 	if err := ready.Close(); err != nil {
 		return err
 	}
-	d, err := durable.Open(dir, 0o755)
+	d, err := durable.Open(folder.Path(), 0o755)
 	if err != nil {
 		return err
 	}
