@@ -249,28 +249,30 @@ func TestSlowTarget(t *testing.T) {
 	slow := p.job(lab, nil)
 	<-begun
 	for range 2 { // rounds, not one that had begun already
-		p.reaches(ctx, p.job("lab-12-core", nil))
+		p.reaches(ctx, plague.JobNeedSign, p.job("lab-12-core", nil))
 	}
 	p.want(plague.JobAddToRepo, slow)
 	close(free)
-	p.reaches(ctx, slow)
+	p.reaches(ctx, plague.JobNeedSign, slow)
 	cancel()
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
-// reaches waits until a job is published.
-func (p *press) reaches(ctx context.Context, uid plague.JobID) {
+// reaches waits until jobs are in a state.
+func (p *press) reaches(ctx context.Context, want plague.JobState, uids ...plague.JobID) {
 	p.t.Helper()
 	w := p.s.DB.Subscribe(store.TopicEvents)
 	defer w.Close()
-	for {
-		if state, _ := p.state(uid); state == plague.JobNeedSign {
-			return
-		}
-		if !wait(ctx, w.C, time.Second) {
-			p.t.Fatalf("job %d is not published", uid)
+	for _, uid := range uids {
+		for {
+			if state, _ := p.state(uid); state == want {
+				break
+			}
+			if !wait(ctx, w.C, time.Second) {
+				p.t.Fatalf("job %d is not %s", uid, want)
+			}
 		}
 	}
 }

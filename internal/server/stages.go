@@ -27,12 +27,13 @@ const preparers = 16
 func (s *Server) stages(ctx context.Context, term store.Term) error {
 	w := s.DB.Subscribe(store.TopicJobs, store.TopicFarm)
 	defer w.Close()
-	for {
+	for page := plague.JobID(0); ; {
 		more, err := s.begin(ctx, term)
 		if err := s.over(ctx, "beginning jobs", err); err != nil {
 			return err
 		}
-		prepared, err := s.prepare(ctx, term)
+		var prepared bool
+		prepared, page, err = s.prepare(ctx, term, page)
 		if err := s.over(ctx, "preparing jobs", err); err != nil {
 			return err
 		}
@@ -42,7 +43,7 @@ func (s *Server) stages(ctx context.Context, term store.Term) error {
 		if err := s.over(ctx, "looking for jobs of abandoned targets", s.abandoned(ctx, term)); err != nil {
 			return err
 		}
-		if more || prepared {
+		if more || prepared || page != 0 {
 			continue
 		}
 		if !wait(ctx, w.C, s.Options.Tick) {
@@ -81,39 +82,60 @@ func (s *Server) doom(ctx context.Context, term store.Term) error {
 	return nil
 }
 
-// prepare reads the headers of jobs in prep and makes their arch jobs.
-func (s *Server) prepare(ctx context.Context, term store.Term) (bool, error) {
-	jobs, err := s.DB.JobsIn(ctx, plague.JobPrep, batch)
-	if err != nil {
-		return false, err
+// prepare reads the headers of a page of the jobs in prep, those after a uid,
+// and makes their arch jobs. It says whether any went on, and after which uid
+// the next page begins; 0: there is none. Jobs that cannot go on, however many,
+// hold up nobody behind them.
+func (s *Server) prepare(ctx context.Context, term store.Term, after plague.JobID) (prepared bool, next plague.JobID, err error) {
+	jobs, err := s.DB.JobsIn(ctx, plague.JobPrep, after, batch)
+	if err != nil || len(jobs) == 0 {
+		return false, 0, err
 	}
-	var prepared atomic.Bool
-	g, ctx := errgroup.WithContext(ctx)
+	if len(jobs) == batch {
+		next = jobs[batch-1].UID
+	}
+	var went, stay atomic.Int64
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(preparers)
 	for _, j := range jobs {
 		g.Go(func() error {
-			err := s.prep(ctx, term, j)
-			if errors.Is(err, plague.ErrUnavailable) {
-				// A base repository that is out of reach holds up its
-				// own target's jobs only, and not for ever.
-				if time.Since(j.StateAt) < s.Options.Prep {
-					s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "error", err)
-					return nil
+			err := s.prepOrWait(gctx, term, j)
+			switch {
+			case errors.Is(err, errWaits):
+				if stay.Add(1) == 1 { // one speaks for all: they may be thousands
+					s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "target", j.Target, "error", err)
 				}
-				reason := fmt.Sprintf("could not be prepared for %s: %v", s.Options.Prep, err)
-				err = s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobPrep, reason)
-			}
-			if overtaken(err) {
 				return nil
-			}
-			if err == nil {
-				prepared.Store(true)
+			case overtaken(err):
+				return nil
+			case err == nil:
+				went.Add(1)
 			}
 			return err
 		})
 	}
 	err = g.Wait()
-	return prepared.Load(), err
+	if n := stay.Load(); n > 1 {
+		s.Log.WarnContext(ctx, "more jobs wait in prep", "jobs", n-1)
+	}
+	return went.Load() > 0, next, err
+}
+
+// errWaits says that a job stays in prep for now.
+var errWaits = errors.New("it waits")
+
+// prepOrWait prepares one job. A base repository that is out of reach holds up
+// its own target's jobs only, and not for ever.
+func (s *Server) prepOrWait(ctx context.Context, term store.Term, j plague.Job) error {
+	err := s.prep(ctx, term, j)
+	if !errors.Is(err, plague.ErrUnavailable) {
+		return err
+	}
+	if time.Since(j.StateAt) < s.Options.Prep {
+		return fmt.Errorf("%w: %w", errWaits, err)
+	}
+	reason := fmt.Sprintf("could not be prepared for %s: %v", s.Options.Prep, err)
+	return s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobPrep, reason)
 }
 
 // prep takes one job to building, or fails it when its SRPM cannot be built

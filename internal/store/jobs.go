@@ -141,13 +141,14 @@ func conditions(where []string) string {
 	return " WHERE " + strings.Join(where, " AND ")
 }
 
-// JobsIn lists jobs in one state, oldest first.
-func (db *DB) JobsIn(ctx context.Context, state plague.JobState, limit int) ([]plague.Job, error) {
+// JobsIn lists jobs in one state by uid, those above a uid: the key of the next
+// page.
+func (db *DB) JobsIn(ctx context.Context, state plague.JobState, after plague.JobID, limit int) ([]plague.Job, error) {
 	known := is(state)
 	if known == "" {
 		return nil, nil
 	}
-	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE `+known+` ORDER BY uid LIMIT $1`, limit)
+	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE `+known+` AND uid > $1 ORDER BY uid LIMIT $2`, after, limit)
 	return js, db.trouble(err)
 }
 

@@ -52,10 +52,15 @@ func TestJobs(t *testing.T) {
 				}
 			}
 		}
-		js, err := f.JobsIn(f.ctx, plague.JobPrep, 2)
+		js, err := f.JobsIn(f.ctx, plague.JobPrep, 0, 2)
 		f.must(err)
 		if want := []plague.JobID{3, 7}; !slices.Equal(uids(js), want) {
 			t.Errorf("in prep: %v, want %v", uids(js), want)
+		}
+		js, err = f.JobsIn(f.ctx, plague.JobPrep, 7, 2)
+		f.must(err)
+		if want := []plague.JobID{11, 15}; !slices.Equal(uids(js), want) {
+			t.Errorf("in prep after 7: %v, want %v", uids(js), want)
 		}
 		counts, err := f.Counts(f.ctx)
 		f.must(err)

@@ -78,7 +78,7 @@ func hot(f *farm, n int) []hotRead {
 	reads := []hotRead{
 		{"Ready", []any{50}, func(db *store.DB) error { _, err := db.Ready(ctx, 50); return err }},
 		{"Doomed", []any{50}, func(db *store.DB) error { _, err := db.Doomed(ctx, 50); return err }},
-		{"JobsIn", []any{50}, func(db *store.DB) error { _, err := db.JobsIn(ctx, plague.JobBuilding, 50); return err }},
+		{"JobsIn", []any{0, 50}, func(db *store.DB) error { _, err := db.JobsIn(ctx, plague.JobBuilding, 0, 50); return err }},
 		{"Queued", []any{0, 100}, func(db *store.DB) error { _, err := db.Queued(ctx, 0, 100); return err }},
 		{"Held by one", []any{"b1"}, func(db *store.DB) error { _, err := db.Held(ctx, "b1"); return err }},
 		{"Held by all", []any{""}, func(db *store.DB) error { _, err := db.Held(ctx, ""); return err }},

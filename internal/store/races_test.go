@@ -163,7 +163,7 @@ func TestSameVersionAtOnce(t *testing.T) {
 // oneWins: one has no error; the others are refusals that name its job.
 func (f *farm) oneWins(errs []error) plague.JobID {
 	f.t.Helper()
-	js, err := f.JobsIn(f.ctx, plague.JobWaiting, 10)
+	js, err := f.JobsIn(f.ctx, plague.JobWaiting, 0, 10)
 	f.must(err)
 	if len(js) != 1 {
 		f.t.Fatalf("%d jobs wait: %v", len(js), errs)
@@ -267,7 +267,7 @@ func (f *farm) stepJobs(string) error {
 	if _, err := f.Begin(f.ctx, f.term, f.now, uids(ready)); err != nil {
 		return err
 	}
-	js, err := f.JobsIn(f.ctx, plague.JobPrep, 5)
+	js, err := f.JobsIn(f.ctx, plague.JobPrep, 0, 5)
 	if err != nil {
 		return err
 	}
