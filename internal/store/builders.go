@@ -9,16 +9,18 @@ import (
 
 // PutBuilder writes down what the leader knows of a builder, if it differs.
 func (db *DB) PutBuilder(ctx context.Context, t Term, b plague.Builder) error {
-	return db.lead(ctx, t, func(tx *tx) error {
-		_, err := tx.exec(`INSERT INTO builders (name, address, instance, alive, suspended, arches, targets, slots, free, seen_at)
+	return db.lead(ctx, t, func(tx *tx) error { return tx.putBuilder(b) })
+}
+
+func (tx *tx) putBuilder(b plague.Builder) error {
+	_, err := tx.exec(`INSERT INTO builders (name, address, instance, alive, suspended, arches, targets, slots, free, seen_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO UPDATE SET address = excluded.address, instance = excluded.instance,
 			alive = excluded.alive, suspended = excluded.suspended, arches = excluded.arches, targets = excluded.targets,
 			slots = excluded.slots, free = excluded.free, seen_at = excluded.seen_at
 			WHERE (builders.address, builders.instance, builders.alive, builders.suspended, builders.arches, builders.targets, builders.slots, builders.free, builders.seen_at)
 			<> (excluded.address, excluded.instance, excluded.alive, excluded.suspended, excluded.arches, excluded.targets, excluded.slots, excluded.free, excluded.seen_at)`,
-			b.Name, b.Address, b.Instance, flag(b.Alive), b.Suspended, strings.Join(b.Arches, " "), strings.Join(b.Targets, " "), b.Slots, b.Free, us(b.SeenAt))
-		return err
-	})
+		b.Name, b.Address, b.Instance, flag(b.Alive), b.Suspended, strings.Join(b.Arches, " "), strings.Join(b.Targets, " "), b.Slots, b.Free, us(b.SeenAt))
+	return err
 }
 
 // DropBuilders forgets the builders that the configuration does not name any

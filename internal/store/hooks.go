@@ -31,10 +31,10 @@ type Answer struct {
 // keptAnswers is how many of the newest answers of each hook stay.
 const keptAnswers = 50
 
-// AddHook makes sure that there is a hook; a new one gets what happens next.
-func (db *DB) AddHook(ctx context.Context, name string) error {
-	_, err := db.place(ctx, `SELECT event FROM hooks WHERE name = $1`, `INSERT INTO hooks (name, event) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name)
-	return err
+// AddHook makes sure that there is a hook and gives its cursor; a new one gets
+// what happens next.
+func (db *DB) AddHook(ctx context.Context, name string) (plague.EventID, error) {
+	return db.place(ctx, `SELECT event FROM hooks WHERE name = $1`, `INSERT INTO hooks (name, event) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`, name)
 }
 
 const hookColumns = `name, event, tries, due`
