@@ -50,22 +50,36 @@ func (s *Server) downloads(ctx context.Context) error {
 
 // download fetches and checks one attempt's files and ends the arch job.
 func (s *Server) download(ctx context.Context, d *store.Download) error {
+	had := s.here(d)
 	got, cancel := context.WithTimeout(ctx, downloadLease-time.Minute)
 	files, err := s.fetch(got, d)
 	cancel()
-	now := time.Now()
+	if err == nil {
+		err = s.lay(d, files)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err == nil:
-		if err := s.lay(d, files); err != nil {
-			return s.later(ctx, d, now, err)
-		}
 		return s.accept(ctx, d, files)
 	case errors.Is(err, errResult):
-		return s.DB.FailDownload(ctx, now, d, s.Name, plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseDone, Message: err.Error()})
+		return s.failDownload(ctx, d, plague.FailurePackage, err.Error())
 	}
-	return s.later(ctx, d, now, err)
+	return s.later(ctx, d, s.here(d) > had, err)
+}
+
+// here is how many bytes of an attempt's files have come.
+func (s *Server) here(d *store.Download) (n int64) {
+	for _, a := range d.Files {
+		digest, err := artifact.ParseDigest(a.Digest)
+		if err != nil {
+			continue // announced will say so
+		}
+		if have, err := s.Artifacts.Offset(digest); err == nil {
+			n += have
+		}
+	}
+	return n
 }
 
 // accept ends the arch job, also when the database is away for a minute: the
@@ -83,19 +97,23 @@ func (s *Server) accept(ctx context.Context, d *store.Download, files []store.Jo
 	}
 }
 
-// later tries again with growing pauses, and gives up when the tries are used
-// up: then the builder cannot give what it announced, and the arch job is
-// built again.
-func (s *Server) later(ctx context.Context, d *store.Download, now time.Time, cause error) error {
+// later tries again with growing pauses. It gives up when too many tries have
+// brought nothing, or all of them took too long: then the builder cannot give
+// what it announced, and the arch job is built again.
+func (s *Server) later(ctx context.Context, d *store.Download, came bool, cause error) error {
 	s.Log.WarnContext(ctx, "results not downloaded", "job", d.Job.UID, "arch_job", d.ArchJob, "attempt", d.Number,
-		"builder", d.Builder, "tries", d.Tries+1, "error", cause)
-	if d.Tries+1 < s.Options.DownloadTries {
-		return s.DB.DownloadLater(ctx, now, d, s.Name, now.Add(time.Second<<d.Tries), cause.Error())
+		"builder", d.Builder, "fruitless", d.Tries, "came", came, "error", cause)
+	now := time.Now()
+	if (came || d.Tries+1 < s.Options.DownloadTries) && now.Sub(d.Since) < s.Options.Download {
+		return s.DB.DownloadLater(ctx, d, s.Name, now.Add(time.Second<<d.Tries), came, cause.Error())
 	}
-	return s.DB.FailDownload(ctx, now, d, s.Name, plague.Failure{
-		Kind: plague.FailureInfrastructure, Phase: plague.PhaseDone,
-		Message: fmt.Sprintf("the results on builder %s could not be downloaded in %d tries: %v", d.Builder, d.Tries+1, cause),
-	})
+	return s.failDownload(ctx, d, plague.FailureInfrastructure,
+		fmt.Sprintf("the results on builder %s could not be downloaded within %s: %v", d.Builder, now.Sub(d.Since).Round(time.Second), cause))
+}
+
+func (s *Server) failDownload(ctx context.Context, d *store.Download, kind plague.FailureKind, why string) error {
+	f := plague.Failure{Kind: kind, Phase: plague.PhaseDone, Message: why}
+	return s.DB.FailDownload(ctx, time.Now(), d, s.Name, f, s.Options.InfraBudget)
 }
 
 // fetch brings all announced files into the artifact store and reads what the

@@ -38,7 +38,7 @@ func newPress(t *testing.T, m repo.Metadata) *press {
 		return d
 	}
 	h.s.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	h.s.Results = open("results")
+	h.s.Name, h.s.Results = "here", open("results")
 	var err error
 	h.s.Artifacts, err = artifact.OpenDir(open("artifacts"))
 	h.must(err)
@@ -64,6 +64,18 @@ func (p *press) jobOf(target, pkg, name string, content []byte) plague.JobID {
 	ctx, now, db := p.t.Context(), time.Now(), p.s.DB
 	digest, size, err := p.s.Artifacts.Add(ctx, bytes.NewReader(content), 1<<20)
 	p.must(err)
+	file := plague.Artifact{Name: n.Filename(), Digest: digest.String(), Size: size}
+	d := p.ended(target, pkg, nil, file)
+	p.must(db.Accept(ctx, now, d, "here", []store.JobFile{{Arch: "x86_64", Run: 1, Attempt: 1, Artifact: file,
+		RPM: &store.RPM{Name: n.Name, Version: "1", Release: "1", Arch: n.Arch}}}))
+	return d.Job.UID
+}
+
+// ended brings a job as far as the files of its only attempt, on builder b1,
+// and claims them.
+func (p *press) ended(target, pkg string, f *plague.Failure, files ...plague.Artifact) *store.Download {
+	p.t.Helper()
+	ctx, now, db := p.t.Context(), time.Now(), p.s.DB
 	srpm := fmt.Sprintf("%064x", p.names)
 	p.must(db.AddUpload(ctx, now, "ann@farm", srpm, 1))
 	uid, err := db.Submit(ctx, now, store.NewJob{User: "ann@farm", Package: pkg, SRPM: srpm, SRPMSize: 1, Target: target, Epoch: "0", Version: "1", Release: "1"})
@@ -76,13 +88,18 @@ func (p *press) jobOf(target, pkg, name string, content []byte) plague.JobID {
 	id := plague.AttemptID{ArchJob: arches[uid][0].ID, Number: 1, Token: rand.Text()}
 	_, err = db.Assign(ctx, p.term, now, []store.Assignment{{ArchJob: id.ArchJob, Builder: "b1", Token: id.Token}})
 	p.must(err)
-	file := plague.Artifact{Name: n.Filename(), Digest: digest.String(), Size: size}
-	p.must(db.Ended(ctx, p.term, now, id, "b1", nil, []plague.Artifact{file}))
-	d, err := db.ClaimDownload(ctx, now, "here", time.Minute)
+	p.must(db.Ended(ctx, p.term, now, id, "b1", f, files))
+	return p.claim()
+}
+
+func (p *press) claim() *store.Download {
+	p.t.Helper()
+	d, err := p.s.DB.ClaimDownload(p.t.Context(), time.Now().Add(time.Hour), "here", time.Minute) // in an hour every pause is over
 	p.must(err)
-	p.must(db.Accept(ctx, now, d, "here", []store.JobFile{{Arch: "x86_64", Run: 1, Attempt: 1, Artifact: file,
-		RPM: &store.RPM{Name: n.Name, Version: "1", Release: "1", Arch: n.Arch}}}))
-	return uid
+	if d == nil {
+		p.t.Fatal("there is nothing to download")
+	}
+	return d
 }
 
 func (p *press) state(uid plague.JobID) (plague.JobState, string) {

@@ -39,7 +39,8 @@ type Options struct {
 	Publish       time.Duration // longest that publishing may be tried; default 24h
 	InfraBudget   int           // attempts of a run that infrastructure trouble may cost; default 5
 	LostBudget    int           // attempts of a run that lost builders may cost; default 20
-	DownloadTries int           // tries to fetch the files of one attempt; default 5
+	DownloadTries int           // tries to fetch the files of one attempt in which nothing comes; default 5
+	Download      time.Duration // longest that fetching them may be tried, however much comes; default 24h
 	MaxSRPM       int64         // bytes of one SRPM; default 4 GiB
 	MaxFile       int64         // bytes of one result file; default 8 GiB
 	Quota         int64         // bytes of uploads one user may have that no job refers to; default 16 GiB
@@ -59,6 +60,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Attempt, 24*time.Hour)
 	set(&o.Prep, time.Hour)
 	set(&o.Publish, 24*time.Hour)
+	set(&o.Download, 24*time.Hour)
 	set(&o.LeaderLife, 15*time.Second)
 	count := func(n *int, v int) {
 		if *n == 0 {

@@ -65,14 +65,15 @@ func (f *farm) back(id plague.ArchJobID, kind plague.FailureKind, reason string,
 // run's budget for infrastructure.
 func TestDownloadTrouble(t *testing.T) {
 	both(t, func(t *testing.T, f *farm) {
+		const budget = 3
 		uid := f.submit(newJob("ethtool", "1.8"))
 		id := f.build(uid, "x86_64")[0].ID
 		for i := 1; ; i++ {
 			f.end(f.assign(id, "b1"), "b1", nil)
 			d := f.claim("test")
-			f.must(f.FailDownload(f.ctx, f.now, d, "test", plague.Failure{Kind: plague.FailureInfrastructure, Message: fmt.Sprint("gone ", i)}))
+			f.must(f.FailDownload(f.ctx, f.now, d, "test", plague.Failure{Kind: plague.FailureInfrastructure, Message: fmt.Sprint("gone ", i)}, budget))
 			if f.archJob(id).State == plague.ArchFailed {
-				if i != 5 {
+				if i != budget {
 					t.Errorf("given up after %d", i)
 				}
 				break

@@ -17,7 +17,8 @@ type Download struct {
 	Arch    string
 	Failure *plague.Failure // how the attempt ended; nil: well
 	Files   []plague.Artifact
-	Tries   int
+	Tries   int       // those in which nothing came
+	Since   time.Time // when the attempt ended
 }
 
 // JobFile is a file of a job that is here and checked.
@@ -76,7 +77,7 @@ func (tx *tx) download(id plague.ArchJobID, tries int) (*Download, error) {
 		return nil, err
 	}
 	d := &Download{
-		AttemptID: plague.AttemptID{ArchJob: a.ID, Number: a.Attempt, Token: a.Token}, Builder: a.Builder, Job: j, Arch: a.Arch, Tries: tries,
+		AttemptID: plague.AttemptID{ArchJob: a.ID, Number: a.Attempt, Token: a.Token}, Builder: a.Builder, Job: j, Arch: a.Arch, Tries: tries, Since: a.StateAt,
 	}
 	if a.FailureKind != "" {
 		d.Failure = &plague.Failure{Kind: a.FailureKind, Phase: a.FailurePhase, Message: a.Reason}
@@ -89,11 +90,12 @@ func (tx *tx) download(id plague.ArchJobID, tries int) (*Download, error) {
 	return d, err
 }
 
-// DownloadLater gives a claim back until a time, and counts the try.
-func (db *DB) DownloadLater(ctx context.Context, now time.Time, d *Download, who string, next time.Time, why string) error {
+// DownloadLater gives a claim back until a time, and counts the try unless some
+// of the files came.
+func (db *DB) DownloadLater(ctx context.Context, d *Download, who string, next time.Time, came bool, why string) error {
 	return db.update(ctx, func(tx *tx) error {
-		n, err := tx.exec(`UPDATE downloads SET tries = tries + 1, due = $1, claimant = '', claimed_until = 0, last_error = $2
-			WHERE arch_job = $3 AND number = $4 AND claimant = $5`, us(next), why, d.ArchJob, d.Number, who)
+		n, err := tx.exec(`UPDATE downloads SET tries = tries + $1, due = $2, claimant = '', claimed_until = 0, last_error = $3
+			WHERE arch_job = $4 AND number = $5 AND claimant = $6`, flag(!came), us(next), why, d.ArchJob, d.Number, who)
 		return changed(n, err, "the download of arch job %d is no longer %s's", d.ArchJob, who)
 	})
 }
@@ -163,21 +165,17 @@ func (tx *tx) file(j plague.Job, f JobFile) error {
 	return err
 }
 
-// infraBudget bounds how often results that cannot be had are built again
-// within a run; the same number as for other trouble of the infrastructure.
-const infraBudget = 5
-
 // FailDownload ends an attempt whose result is not what was asked for (kind
 // package: the arch job fails) or cannot be had (infrastructure: it is built
-// again, within the budget).
-func (db *DB) FailDownload(ctx context.Context, at time.Time, d *Download, who string, f plague.Failure) error {
+// again, within its run's budget for infrastructure).
+func (db *DB) FailDownload(ctx context.Context, at time.Time, d *Download, who string, f plague.Failure, budget int) error {
 	return db.update(ctx, func(tx *tx) error {
 		a, j, err := tx.settle(d, who)
 		if err != nil {
 			return err
 		}
 		if f.Kind != plague.FailurePackage {
-			_, err := tx.back(at, a, j, f.Kind, f.Message, infraBudget)
+			_, err := tx.back(at, a, j, f.Kind, f.Message, budget)
 			return err
 		}
 		if err := tx.moveArch(at, a, plague.ArchFailed, d.Builder, f.Message); err != nil {

@@ -110,7 +110,7 @@ func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 			return db.Ended(f.ctx, f.term, f.now, got[0], "b1", nil, []plague.Artifact{{Name: "build.log", Digest: digest("log")}})
 		})
 		try(func() error { d, err = db.ClaimDownload(f.ctx, f.now, "test", time.Minute); return err })
-		try(func() error { return db.DownloadLater(f.ctx, f.now, d, "test", f.now, "busy") })
+		try(func() error { return db.DownloadLater(f.ctx, d, "test", f.now, false, "busy") })
 		try(func() error { d, err = db.ClaimDownload(f.ctx, f.now, "test", time.Minute); return err })
 		try(func() error { return db.Accept(f.ctx, f.now, d, "test", results(d, d.Arch, name)) })
 	}

@@ -118,7 +118,7 @@ func TestFailure(t *testing.T) {
 		f.wantJob(uid, plague.JobBuilding)
 		f.end(f.assign(as[1].ID, "b1"), "b1", nil)
 		d := f.claim("test")
-		f.must(f.FailDownload(f.ctx, f.now, d, "test", plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseDone, Message: "another name"}))
+		f.must(f.FailDownload(f.ctx, f.now, d, "test", plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseDone, Message: "another name"}, 5))
 		if j := f.wantJob(uid, plague.JobFailed); j.Reason != "x86_64: no compiler\naarch64: another name" {
 			t.Errorf("reason %q", j.Reason)
 		}
@@ -165,13 +165,13 @@ func TestGuards(t *testing.T) {
 		d := f.claim("test")
 		f.unchanged("Accept by another", func() error { return f.Accept(f.ctx, f.now, d, "other", nil) })
 		f.unchanged("FailDownload by another", func() error {
-			return f.FailDownload(f.ctx, f.now, d, "other", plague.Failure{Kind: plague.FailurePackage})
+			return f.FailDownload(f.ctx, f.now, d, "other", plague.Failure{Kind: plague.FailurePackage}, 5)
 		})
-		f.unchanged("DownloadLater by another", func() error { return f.DownloadLater(f.ctx, f.now, d, "other", f.now, "x") })
+		f.unchanged("DownloadLater by another", func() error { return f.DownloadLater(f.ctx, d, "other", f.now, false, "x") })
 		f.must(f.Accept(f.ctx, f.now, d, "test", results(d, "x86_64", "ethtool")))
 		f.unchanged("Accept twice", func() error { return f.Accept(f.ctx, f.now, d, "test", nil) })
 		f.unchanged("FailDownload after Accept", func() error {
-			return f.FailDownload(f.ctx, f.now, d, "test", plague.Failure{Kind: plague.FailurePackage})
+			return f.FailDownload(f.ctx, f.now, d, "test", plague.Failure{Kind: plague.FailurePackage}, 5)
 		})
 		f.reportsRefused("done", a, "b1")
 

@@ -160,7 +160,7 @@ func modelActs() []modelAct {
 				if other == nil || other.ArchJob == m.id {
 					break
 				}
-				defer func() { f.must(f.DownloadLater(f.ctx, f.now, other, "test", f.now, "not now")) }()
+				defer func() { f.must(f.DownloadLater(f.ctx, other, "test", f.now, false, "not now")) }()
 			}
 			return f.Accept(f.ctx, f.now, d, "test", results(d, "x86_64", d.Job.Package))
 		}},

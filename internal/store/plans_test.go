@@ -228,7 +228,7 @@ func BenchmarkReads(b *testing.B) {
 				if err != nil || d == nil {
 					return err
 				}
-				return db.DownloadLater(f.ctx, f.now, d, "test", f.now, "busy")
+				return db.DownloadLater(f.ctx, d, "test", f.now, false, "busy")
 			}})
 			for _, h := range reads {
 				b.Run(h.name, func(b *testing.B) {

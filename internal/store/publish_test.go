@@ -200,7 +200,7 @@ func TestDownloads(t *testing.T) {
 		f.later(2 * time.Minute)
 		d := f.claim("late") // of somebody who has not come back
 		due := f.now.Add(time.Hour)
-		f.must(f.DownloadLater(f.ctx, f.now, d, "late", due, "busy"))
+		f.must(f.DownloadLater(f.ctx, d, "late", due, false, "busy"))
 		for range n - 1 {
 			if other := f.claim("late"); other.ArchJob == d.ArchJob {
 				t.Error("claimed before it is due")
@@ -215,6 +215,10 @@ func TestDownloads(t *testing.T) {
 			if again := f.claim("later"); again.ArchJob == d.ArchJob && again.Tries != 1 {
 				t.Errorf("%d tries", again.Tries)
 			}
+		}
+		f.must(f.DownloadLater(f.ctx, d, "later", due, true, "slow")) // part of it came
+		if again := f.claim("last"); again.Tries != 1 || !again.Since.Equal(f.archJob(d.ArchJob).StateAt) {
+			t.Errorf("%d tries since %s", again.Tries, again.Since)
 		}
 	})
 }
