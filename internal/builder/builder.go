@@ -66,7 +66,7 @@ type Builder struct {
 	done     chan struct{} // closed when Run ends: parked calls end first
 
 	mu        sync.Mutex // guards the fields below
-	fence     fence
+	fence     Bound
 	attempts  map[plague.AttemptID]*attempt
 	version   int64
 	changed   chan struct{} // closed and replaced with every change of the report

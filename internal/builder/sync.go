@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -12,17 +13,35 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/durable"
 )
 
-// fence is the newest orders that were acted on, kept on disk so that a
-// restart does not open the door to old ones.
-type fence struct {
-	Farm     string `json:"farm"`
+// Bound is the farm that a builder obeys, and the newest orders of it that were
+// acted on: kept on disk so that a restart does not open the door to old ones.
+type Bound struct {
+	Farm     string `json:"farm"` // empty: none yet
 	Term     int64  `json:"term"`
 	Sequence int64  `json:"sequence"`
 }
 
 const fenceFile = "orders.json"
+
+// Rebind makes the builder of a work folder, which must not run, obey the next
+// farm that it hears of, and gives the one it obeyed.
+func Rebind(work *durable.Dir) (was Bound, err error) {
+	f, err := work.Open(fenceFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return was, nil
+	}
+	if err != nil {
+		return was, err
+	}
+	defer f.Close()
+	if err := json.NewDecoder(io.LimitReader(f, 1<<16)).Decode(&was); err != nil {
+		was = Bound{Farm: "unknown"} // what cannot be read is what is to be forgotten
+	}
+	return was, work.Remove(fenceFile)
+}
 
 func (b *Builder) readFence() error {
 	data, err := b.Work.ReadFile(fenceFile)
@@ -78,7 +97,8 @@ func (b *Builder) obey(o plague.Orders) error {
 		return plague.Refuse(plague.ErrConflict, fmt.Sprintf("builder %s belongs to another farm (%s)", b.Name, f.Farm),
 			"`plague builder rebind` on the builder accepts the new one")
 	case o.Term < f.Term:
-		return plague.Refuse(plague.ErrConflict, fmt.Sprintf("the orders are of term %d, builder %s has heard of term %d", o.Term, b.Name, f.Term), "")
+		return plague.Refuse(plague.ErrConflict, fmt.Sprintf("the orders are of term %d, builder %s has heard of term %d", o.Term, b.Name, f.Term),
+			"an older leader ends by itself; of a farm that was restored from a backup, `plague builder rebind` on the builder accepts the orders")
 	case o.Term == f.Term && o.Sequence <= f.Sequence:
 		return nil
 	}
@@ -93,7 +113,7 @@ func (b *Builder) obey(o plague.Orders) error {
 			return b.full("keep orders", err)
 		}
 	}
-	b.fence = fence{o.Farm, o.Term, o.Sequence}
+	b.fence = Bound{o.Farm, o.Term, o.Sequence}
 	for _, order := range o.Attempts {
 		b.follow(order)
 	}
@@ -108,7 +128,7 @@ func (b *Builder) changes(o plague.Orders) bool {
 }
 
 func (b *Builder) writeFence(o plague.Orders) error {
-	data, err := json.Marshal(fence{o.Farm, o.Term, o.Sequence})
+	data, err := json.Marshal(Bound{o.Farm, o.Term, o.Sequence})
 	if err != nil {
 		return err
 	}

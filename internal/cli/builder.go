@@ -44,8 +44,12 @@ address, port and arches override it.`,
 		},
 	}
 	d.add(c, defaultBuilderConfig)
+	c.AddCommand(rebindCommand(s))
 	return c
 }
+
+// wardenLock is held by the one builder of a work folder.
+const wardenLock = "warden.lock"
 
 // override takes arguments over what the file says.
 func (c *builderConfig) override(args []string) error {
@@ -121,7 +125,7 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	lock, err := exclusive(filepath.Join(work, "warden.lock"))
+	lock, err := exclusive(filepath.Join(work, wardenLock))
 	if err != nil {
 		return err
 	}
