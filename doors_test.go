@@ -27,11 +27,12 @@ func rooms() []room {
 		{"sandbox", "plague", "isolation of one command"},
 		{"buildroot", "plague rpm sandbox durable", "what a buildroot is made of, installed in a sandbox"},
 		{"repo", "plague rpm durable artifact", "snapshots on durable files"},
+		{"notify", "plague durable buildlog store", "mails, hooks, the stream: read from the store's events, with the tails of logs"},
 		{"server", "plague rpm artifact buildlog durable sched auth store wire xmlrpc repo", "the life of a job"},
 		{"builder", "plague artifact buildlog durable wire xmlrpc buildroot", "the life of a slot; meets the server through wire only"},
 		{"web", "plague durable store repo buildlog", "pages: reads only"},
 		{"bench", "plague rpm store wire buildroot", "figures of a farm from outside: calls, its files, what its database says of times"},
-		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot repo server builder web bench", "wiring: it builds every other room"},
+		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot repo notify server builder web bench", "wiring: it builds every other room"},
 	}
 }
 
@@ -46,6 +47,7 @@ func doors() []door {
 		{"modernc.org/sqlite", "store", "the same"},
 		{"crypto/x509", "pki", "only pki reads and makes certificates"},
 		{"os/exec", "sandbox buildroot repo builder cli", "sandboxes, dnf and rpm, createrepo_c, supervisors, the farm's own processes: nobody else starts any"},
+		{"github.com/wneessen/go-mail", "notify", "only notify sends mail"},
 		{"html/template", "web", "only web makes pages"},
 		{"github.com/spf13/cobra", "cli", "only cli reads flags"},
 		{"flag", "", "cobra reads them"},
