@@ -32,17 +32,18 @@ type Outcome struct {
 	EndedAt time.Time
 }
 
-// attempt is one attempt on this builder. b.mu guards the report.
+// attempt is one attempt on this builder. b.mu guards report and named.
 type attempt struct {
 	record   record // immutable once it is in the map
 	report   plague.AttemptReport
+	named    time.Time // when orders named it last, or this daemon found it
 	once     sync.Once
 	stopping chan struct{} // closed when it is to be stopped
 	grown    chan struct{} // closed and replaced when a log has grown; guarded by b.mu
 }
 
 func newAttempt(r plague.AttemptReport) *attempt {
-	return &attempt{report: r, stopping: make(chan struct{}), grown: make(chan struct{})}
+	return &attempt{report: r, named: time.Now(), stopping: make(chan struct{}), grown: make(chan struct{})}
 }
 
 // tell wakes those who follow the attempt's logs. b.mu is held.

@@ -128,6 +128,7 @@ func (b *Builder) Run(ctx context.Context) error {
 			case <-t.C:
 				b.mu.Lock()
 				b.measure()
+				b.expire(time.Now())
 				b.mu.Unlock()
 			}
 		}

@@ -151,6 +151,9 @@ func (b *Builder) makeRoom(o plague.Orders) error {
 // follow does what orders say of one attempt. b.mu is held.
 func (b *Builder) follow(o plague.Order) {
 	a := b.attempts[o.AttemptID]
+	if a != nil {
+		a.named = time.Now()
+	}
 	switch o.Verb {
 	case plague.VerbRun:
 		if a == nil {
