@@ -183,3 +183,25 @@ func TestOneAtATime(t *testing.T) {
 	}
 	wantSeen(t, second, "@1", 1)
 }
+
+// Alone is for one at a time, also over two servers, and only for the leader.
+func TestAlone(t *testing.T) {
+	dir := memory(t)
+	first, second := openTree(t, dir, Plain{}), openTree(t, dir, Plain{})
+	err := first.Alone(t.Context(), func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*lockPoll)
+		defer cancel()
+		return second.Alone(ctx, func() error { return nil })
+	})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the second did not wait: %v", err)
+	}
+	done := false
+	if err := second.Alone(t.Context(), func() error { done = true; return nil }); err != nil || !done {
+		t.Errorf("done: %v, %v", done, err)
+	}
+	old := first.WithFence(func(context.Context) error { return plague.ErrConflict })
+	if err := old.Alone(t.Context(), func() error { t.Error("an old leader acts"); return nil }); !errors.Is(err, plague.ErrConflict) {
+		t.Error(err)
+	}
+}

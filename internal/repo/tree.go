@@ -96,9 +96,23 @@ func (t *Tree) lock(ctx context.Context, target string) (unlock func(), err erro
 	return func() { f.Close() }, nil
 }
 
-func (t *Tree) claim(ctx context.Context, f *os.File, target string) error {
+// Alone calls do while no other process is within Alone on the same disk, and
+// only if the fence allows it: for deletions that are not a target's.
+func (t *Tree) Alone(ctx context.Context, do func() error) error {
+	f, err := t.files.Open(reposDir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := t.claim(ctx, f, reposDir); err != nil {
+		return err
+	}
+	return do()
+}
+
+func (t *Tree) claim(ctx context.Context, f *os.File, what string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, lockWait, plague.Refuse(plague.ErrUnavailable,
-		"repository "+target+" is being changed by somebody else", "look for a server that hangs on the same server_work_dir"))
+		"repository "+what+" is being changed by somebody else", "look for a server that hangs on the same server_work_dir"))
 	defer cancel()
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -106,7 +120,7 @@ func (t *Tree) claim(ctx context.Context, f *os.File, target string) error {
 			break
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return fmt.Errorf("lock repository %s: %w", target, err)
+			return fmt.Errorf("lock repository %s: %w", what, err)
 		}
 		select {
 		case <-ctx.Done():

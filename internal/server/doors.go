@@ -96,13 +96,11 @@ func (s *Server) putSRPM(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength < 0 || total > s.Options.MaxSRPM {
 		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("an upload needs its Content-Length, and %d bytes at most", s.Options.MaxSRPM), "")
 	}
-	used, err := s.DB.Uploaded(r.Context(), u.Email)
-	if err != nil {
+	if err := s.withinQuota(r.Context(), u, total); err != nil {
 		return err
 	}
-	if used+total > s.Options.Quota {
-		return plague.Refuse(plague.ErrDenied, fmt.Sprintf("%s has uploaded %d bytes that no job uses, the quota is %d", u.Email, used, s.Options.Quota),
-			"what no job uses is deleted after 24 hours")
+	if err := s.DB.Spare(r.Context(), []string{d.String()}); err != nil {
+		return err
 	}
 	done, err := s.Artifacts.PutAt(r.Context(), d, offset, total, s.Options.MaxSRPM, r.Body)
 	if err != nil {
@@ -111,31 +109,11 @@ func (s *Server) putSRPM(w http.ResponseWriter, r *http.Request) error {
 	if !done {
 		return plague.Refuse(plague.ErrInvalid, "the upload ended early", "go on from where HEAD says it stopped")
 	}
-	if err := s.checkUpload(d); err != nil {
-		return err
-	}
-	if err := s.DB.AddUpload(r.Context(), time.Now(), u.Email, d.String(), total); err != nil {
+	if err := s.receive(r.Context(), u, d, total); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusCreated)
 	return nil
-}
-
-// checkUpload throws away what is no source package before anything names it.
-func (s *Server) checkUpload(d artifact.Digest) error {
-	f, _, err := s.Artifacts.Open(d)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	h, err := rpm.Verify(f)
-	if err == nil && h.IsSource() {
-		return nil
-	}
-	if err == nil {
-		err = errors.New("it is not a source package but " + h.NEVRA().String())
-	}
-	return errors.Join(plague.Refuse(plague.ErrInvalid, "the upload is not an SRPM: "+err.Error(), ""), s.Artifacts.Remove(d))
 }
 
 // getSRPM serves an SRPM to a builder that holds an attempt which names it.

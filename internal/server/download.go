@@ -126,6 +126,9 @@ func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile,
 	if err := s.announced(d); err != nil {
 		return nil, err
 	}
+	if err := s.spare(ctx, d.Files); err != nil {
+		return nil, err
+	}
 	var files []store.JobFile
 	for _, a := range d.Files {
 		if d.Failure != nil && !isLog(a.Name) {
@@ -144,6 +147,16 @@ func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile,
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// spare keeps what is here already of an attempt's files until they are
+// accepted.
+func (s *Server) spare(ctx context.Context, files []plague.Artifact) error {
+	digests := make([]string, len(files))
+	for i, a := range files {
+		digests[i] = a.Digest
+	}
+	return s.DB.Spare(ctx, digests)
 }
 
 func (s *Server) link(builder string) *Link {
@@ -202,6 +215,9 @@ func (s *Server) identify(d *store.Download, a plague.Artifact) (*store.RPM, err
 	}
 	defer f.Close()
 	h, err := rpm.Verify(f)
+	if err != nil && !errors.Is(err, rpm.ErrNotRPM) {
+		return nil, unreadable(digest, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", errResult, a.Name, err)
 	}

@@ -2,14 +2,15 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"plague"
+	"plague/internal/artifact"
 	"plague/internal/auth"
 	"plague/internal/store"
 	"plague/internal/wire"
@@ -49,6 +50,9 @@ func (s *Server) enqueuePath(ctx context.Context, params []any) (any, error) {
 		}
 	}
 	uid, msg, err := s.enqueueFile(ctx, email, pkg, source, target)
+	if errors.Is(err, plague.ErrUnavailable) {
+		return nil, err // no refusal: the same may be accepted the next time
+	}
 	if err != nil {
 		return wire.Legacy("", plague.Refuse(plague.ErrInvalid, fmt.Sprintf("Error setting up build for %s on %s: %v", pkg, target, err), ""), -1), nil
 	}
@@ -71,42 +75,55 @@ func (s *Server) enqueueFile(ctx context.Context, email, pkg, source, target str
 	if len(source) > 255 {
 		return 0, "", plague.Refuse(plague.ErrInvalid, "Pathname to SRPM is limited to 255 characters.", "")
 	}
-	digest, size, err := s.take(ctx, source)
+	digest, size, err := s.take(ctx, u, source)
 	if err != nil {
 		return 0, "", err
 	}
-	if err := s.DB.AddUpload(ctx, time.Now(), u.Email, digest, size); err != nil {
+	if err := s.receive(ctx, u, digest, size); err != nil {
 		return 0, "", err
 	}
-	out, err := s.submit(ctx, wire.Submission{Package: pkg, Source: source, SRPM: digest, Size: size, Target: target})
+	out, err := s.submit(ctx, wire.Submission{Package: pkg, Source: source, SRPM: digest.String(), Size: size, Target: target})
 	return out.UID, out.Message, err
 }
 
 // take reads an SRPM from the server's own disk into the artifact store.
-func (s *Server) take(ctx context.Context, source string) (string, int64, error) {
+func (s *Server) take(ctx context.Context, u plague.User, source string) (digest artifact.Digest, size int64, err error) {
 	missing := plague.Refuse(plague.ErrInvalid, "SRPM does not exist or is not accessible, remember to use absolute paths.", "")
 	if !filepath.IsAbs(source) || s.Options.SRPMs == "" {
-		return "", 0, missing
+		return digest, 0, missing
 	}
 	rel, err := filepath.Rel(s.Options.SRPMs, filepath.Clean(source))
 	if err != nil || !filepath.IsLocal(rel) {
-		return "", 0, plague.Refuse(plague.ErrDenied, fmt.Sprintf("the server takes SRPMs below %s only, not %s", s.Options.SRPMs, source), "copy it there, or let plague-client upload it")
+		return digest, 0, plague.Refuse(plague.ErrDenied, fmt.Sprintf("the server takes SRPMs below %s only, not %s", s.Options.SRPMs, source), "copy it there, or let plague-client upload it")
 	}
 	root, err := os.OpenRoot(s.Options.SRPMs)
 	if err != nil {
-		return "", 0, missing
+		return digest, 0, missing
 	}
 	defer root.Close()
-	if info, err := root.Stat(rel); err != nil || !info.Mode().IsRegular() || info.Size() > s.Options.MaxSRPM {
-		return "", 0, missing
+	info, err := root.Stat(rel)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > s.Options.MaxSRPM {
+		return digest, 0, missing
+	}
+	if err := s.withinQuota(ctx, u, info.Size()); err != nil {
+		return digest, 0, err
 	}
 	f, err := root.Open(rel)
 	if err != nil {
-		return "", 0, missing
+		return digest, 0, missing
 	}
 	defer f.Close()
-	digest, size, err := s.Artifacts.Add(ctx, f, s.Options.MaxSRPM)
-	return digest.String(), size, err
+	if digest, size, err = s.Artifacts.Add(ctx, f, s.Options.MaxSRPM); err != nil {
+		return digest, 0, err
+	}
+	// Its digest was not known before: housekeeping may just have had it.
+	if err := s.DB.Spare(ctx, []string{digest.String()}); err != nil {
+		return digest, 0, err
+	}
+	if !s.Artifacts.Has(digest) {
+		return digest, 0, plague.Refuse(plague.ErrUnavailable, "an old copy of the SRPM was just deleted", "try again")
+	}
+	return digest, size, nil
 }
 
 func (s *Server) listJobs(ctx context.Context, params []any) (any, error) {

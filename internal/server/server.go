@@ -140,7 +140,6 @@ func (s *Server) Run(ctx context.Context) error {
 	for range downloaders {
 		g.Go(func() error { return s.downloads(ctx) })
 	}
-	g.Go(func() error { return s.housekeeping(ctx) })
 	return g.Wait()
 }
 

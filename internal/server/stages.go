@@ -175,7 +175,7 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 }
 
 // header reads the header of an SRPM in the artifact store, and tells its size
-// in bytes.
+// in bytes. ErrUnavailable: the disk is to blame.
 func (s *Server) header(digest string) (*rpm.Header, int64, error) {
 	d, err := artifact.ParseDigest(digest)
 	if err != nil {
@@ -187,5 +187,8 @@ func (s *Server) header(digest string) (*rpm.Header, int64, error) {
 	}
 	defer f.Close()
 	h, err := rpm.ReadHeader(f)
+	if err != nil && !errors.Is(err, rpm.ErrNotRPM) {
+		err = unreadable(d, err)
+	}
 	return h, size, err
 }

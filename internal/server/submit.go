@@ -75,6 +75,9 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 		return s.wantUpload(in, digest)
 	}
 	h, size, err := s.header(in.SRPM)
+	if errors.Is(err, plague.ErrUnavailable) {
+		return wire.Submitted{}, err
+	}
 	if err != nil {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s: %v", in.Source, err), "")
 	}

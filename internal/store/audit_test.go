@@ -120,7 +120,7 @@ func (f *farm) dump() string {
 	defer db.Close()
 	var all strings.Builder
 	for _, table := range []string{"farm", "users", "imports", "uploads", "jobs", "job_counts", "pins", "pin_repos", "arch_jobs", "attempts", "downloads", "announced",
-		"job_files", "snapshots", "pointers", "members", "builders", "events"} {
+		"job_files", "snapshots", "pointers", "members", "builders", "events", "condemned"} {
 		rows, err := db.Query(`SELECT * FROM ` + table)
 		f.must(err)
 		columns, err := rows.Columns()

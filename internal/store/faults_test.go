@@ -119,7 +119,13 @@ func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 	s := f.next()
 	try(func() error { return db.Publish(f.ctx, f.term, f.now, s, ps) })
 	f.wantJob(uid, plague.JobNeedSign)
-	try(func() error { _, err = db.DropUploads(f.ctx, f.now.Add(time.Hour)); return err })
+	try(func() error { _, err = db.DropUploads(f.ctx, f.term, f.now.Add(time.Hour)); return err })
+	loose := []string{digest("loose"), digest("spared")}
+	try(func() error { return db.Condemn(f.ctx, f.term, f.now, loose) })
+	try(func() error { return db.Spare(f.ctx, loose[1:]) })
+	try(func() error { _, err = db.Deleting(f.ctx, f.term, f.now.Add(time.Hour), 10); return err })
+	try(func() error { return db.Deleted(f.ctx, loose[:1]) })
+	try(func() error { _, err := db.Discard(f.ctx, f.now, digest("bad")); return err })
 }
 
 // TestSharedCommit: callers who share a commit do not share their troubles.

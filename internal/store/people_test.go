@@ -157,7 +157,7 @@ func (f *farm) wantUploaded(user string, want int64) {
 
 func (f *farm) wantDropped(before time.Time, want ...string) {
 	f.t.Helper()
-	if got, err := f.DropUploads(f.ctx, before); err != nil || !slices.Equal(got, want) {
+	if got, err := f.DropUploads(f.ctx, f.term, before); err != nil || !slices.Equal(got, want) {
 		f.t.Errorf("dropped %v, %v, want %v", got, err, want)
 	}
 }
@@ -172,7 +172,7 @@ func TestDropAgainstSubmit(t *testing.T) {
 			var dropped []string
 			errs := together(
 				func() error { _, err := f.Submit(f.ctx, f.now, n); return err },
-				func() (err error) { dropped, err = f.DropUploads(f.ctx, f.now.Add(time.Second)); return err },
+				func() (err error) { dropped, err = f.DropUploads(f.ctx, f.term, f.now.Add(time.Second)); return err },
 			)
 			f.must(errs[1])
 			if gone := slices.Contains(dropped, n.SRPM); gone != (errs[0] != nil) {

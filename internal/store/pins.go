@@ -12,8 +12,8 @@ type run struct {
 	number int
 }
 
-// manyUIDs is how many jobs one statement names at most.
-const manyUIDs = 1024
+// manyNamed is how many rows one statement names at most.
+const manyNamed = 1024
 
 // pinsOf reads what the runs of jobs are pinned to, in two statements however
 // many jobs there are: a leader asks for all that is being built.
@@ -21,7 +21,7 @@ func pinsOf(q querier, uids []plague.JobID) (map[run]plague.Pin, error) {
 	uids = slices.Clone(uids)
 	slices.Sort(uids)
 	pins := map[run]plague.Pin{}
-	for some := range slices.Chunk(slices.Compact(uids), manyUIDs) {
+	for some := range slices.Chunk(slices.Compact(uids), manyNamed) {
 		if err := addPins(q, pins, some); err != nil {
 			return nil, err
 		}
@@ -53,15 +53,15 @@ func addPins(q querier, pins map[run]plague.Pin, uids []plague.JobID) error {
 	return err
 }
 
-// named gives the inside of IN (…) and its arguments. The last uid is there
+// named gives the inside of IN (…) and its arguments. The last key is there
 // again until their number is a power of two: statements of a few shapes can be
 // kept prepared.
-func named(uids []plague.JobID) (string, []any) {
+func named[T any](keys []T) (string, []any) {
 	n := 1
-	for n < len(uids) {
+	for n < len(keys) {
 		n *= 2
 	}
-	args := anys(uids)
+	args := anys(keys)
 	for len(args) < n {
 		args = append(args, args[len(args)-1])
 	}

@@ -164,9 +164,9 @@ func (db *DB) Uploaded(ctx context.Context, user string) (int64, error) {
 
 // DropUploads forgets uploads from before a time, and gives the digests that
 // nothing names any more.
-func (db *DB) DropUploads(ctx context.Context, before time.Time) ([]string, error) {
+func (db *DB) DropUploads(ctx context.Context, t Term, before time.Time) ([]string, error) {
 	var dropped []string
-	err := db.update(ctx, func(tx *tx) error {
+	err := db.lead(ctx, t, func(tx *tx) error {
 		old, err := collect(tx, text, `SELECT DISTINCT digest FROM uploads WHERE at < $1`, us(before))
 		if err != nil || len(old) == 0 {
 			return err
