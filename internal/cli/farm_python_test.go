@@ -104,7 +104,7 @@ assert state(2) == "killed" and email in s.detail_job(2)[2]["reason"], s.detail_
 code, msg = s.kill_job(2)
 assert code == -1 and "killed" in msg, (code, msg)
 code, msg = s.kill_job(email, 1)
-assert code == -1 and "repo retire" in msg, (code, msg)
+assert code == -1 and "a higher release takes its place" in msg, (code, msg)
 until("the slot to be free", lambda: s.list_builders()[0]["free_slots"] == 1)
 print("all well")
 `
