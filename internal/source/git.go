@@ -91,9 +91,15 @@ func (f *fetch) gitCommit(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var id string
-	err = f.run(ctx, f.withText(&id, "rev-parse", "--quiet", "--verify", fetched+"^{commit}"))
+	said := &tail{}
+	c := f.withText(&id, "rev-parse", "--verify", fetched+"^{commit}")
+	c.said = said
+	err = f.run(ctx, c)
 	if id = strings.TrimSpace(id); err == nil && !commit.MatchString(id) {
 		err = fmt.Errorf("git names %q as a commit", id)
+	}
+	if said.has("expected commit type") {
+		err = refuse("%q is the tag of no commit", tag, "tag the commit that is to be built")
 	}
 	return id, err
 }

@@ -100,6 +100,9 @@ func newLocation(protocol, host, p string) (location, error) {
 	if local && host != "" || !local && !hostPattern.MatchString(host) {
 		return location{}, refuse("%q is no host of a repository", host, "write protocol://host/path; a host has letters, digits, dots and hyphens")
 	}
+	if p == "" && !local {
+		p = "/"
+	}
 	if !path.IsAbs(p) || strings.TrimSuffix(p, "/") != strings.TrimSuffix(path.Clean(p), "/") {
 		return location{}, refuse("%q is no clean path of a repository", p, "write it without . and .. and double slashes")
 	}

@@ -63,8 +63,8 @@ func (f *fetch) run(ctx context.Context, c call) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case err != nil && said.has("File too large", "died of signal 25", "Maximum file size exceeded"):
-		return fmt.Errorf("%s: %w", c.args[0], tooLarge(f.plan.cfg.Limits.Bytes))
+	case err != nil && (said.has("Maximum file size exceeded") || weigh(f.scm, f.plan.cfg.Limits.Bytes) > f.plan.cfg.Limits.Bytes):
+		return fmt.Errorf("%s: %w", c.args[0], tooLarge(f.plan.cfg.Limits.Bytes)) // whatever it says: programs word it in many ways
 	case errors.As(err, &exit):
 		return fmt.Errorf("%s: %w: %s", c.args[0], err, said.lastLine())
 	case err != nil:

@@ -49,7 +49,7 @@ func (f *fetch) svn(ctx context.Context) (string, error) {
 // svnRun tells a package or tag that is not there from a server that does not answer.
 func (f *fetch) svnRun(ctx context.Context, c call) error {
 	err := f.run(ctx, c)
-	if err != nil && c.said.has("E170000", "W170000", "E160013", "W160013", "E200009", "E160006") {
+	if err != nil && c.said.has("E170000", "W170000", "E160013", "W160013", "E200009", "E160006", "E150000") {
 		return plague.Refuse(plague.ErrNotFound, f.plan.URL+" does not exist at that revision", "look at the spelling of package and tag")
 	}
 	return err
