@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,66 +36,19 @@ type Assignment struct {
 // then the user who runs least, then the oldest. running says how many arch
 // jobs each user has on builders now. The queue is not changed.
 func Plan(q *Queue, builders []Capacity, running map[string]int) []Assignment {
-	free := slices.Clone(builders)
-	slices.SortFunc(free, func(a, b Capacity) int { return cmp.Compare(a.Name, b.Name) })
-	busy := map[string]int{}
-	for u, n := range running {
-		busy[u] = n
-	}
-	lines := q.ordered()
-	at := make([]int, len(lines))
+	r, next := newRoom(builders), newHeads(q, running)
 	var plan []Assignment
-	for {
-		best, builder := -1, -1
-		for i, l := range lines {
-			if at[i] == len(l.items) {
-				continue
-			}
-			b := choose(free, l.items[at[i]])
-			if b >= 0 && (best < 0 || first(l, lines[best], at[i], at[best], busy)) {
-				best, builder = i, b
-			}
-		}
-		if best < 0 {
-			return plan
-		}
-		it := lines[best].items[at[best]]
-		plan = append(plan, Assignment{ArchJob: it.ID, Builder: free[builder].Name})
-		free[builder].Free--
-		busy[it.User]++
-		at[best]++
-	}
-}
-
-// first says whether the head of a goes before the head of b.
-func first(a, b *line, i, j int, busy map[string]int) bool {
-	x, y := a.items[i], b.items[j]
-	return cmp.Or(
-		cmp.Compare(y.Priority, x.Priority),
-		cmp.Compare(busy[x.User], busy[y.User]),
-		cmp.Compare(x.ID, y.ID)) < 0
-}
-
-// choose gives the builder with the most room for an item, -1 for none. The
-// one to avoid comes last whatever its room.
-func choose(bs []Capacity, it Item) int {
-	best := -1
-	for i, b := range bs {
-		if b.Free <= 0 || !b.fits(it) {
+	for r.slots > 0 && next.Len() > 0 {
+		it := next.first()
+		b := r.choose(it)
+		if b == nil {
+			next.drop() // a plan frees no slot: those behind it wait, too
 			continue
 		}
-		if best < 0 || roomier(b, bs[best], it.Avoid) {
-			best = i
-		}
+		plan = append(plan, Assignment{ArchJob: it.ID, Builder: b.Name})
+		next.take()
 	}
-	return best
-}
-
-func roomier(a, b Capacity, avoid string) bool {
-	if (a.Name == avoid) != (b.Name == avoid) {
-		return b.Name == avoid
-	}
-	return a.Free*b.Slots > b.Free*a.Slots // the larger share of its slots free; names break ties, being sorted
+	return plan
 }
 
 // Why says for people what an item in the queue waits for.

@@ -42,7 +42,13 @@ type line struct {
 // advanced by what happens. The zero value is empty and ready.
 type Queue struct {
 	lines map[constraint]map[string]*line
-	where map[plague.ArchJobID]*line
+	where map[plague.ArchJobID]place
+}
+
+// place is where an item is found: its line, and its key in there beside its id.
+type place struct {
+	*line
+	priority int
 }
 
 // Len is the number of items.
@@ -55,7 +61,7 @@ func (q *Queue) Add(it Item) {
 	}
 	if q.where == nil {
 		q.lines = map[constraint]map[string]*line{}
-		q.where = map[plague.ArchJobID]*line{}
+		q.where = map[plague.ArchJobID]place{}
 	}
 	c := constraint{it.Arch, it.Target}
 	if q.lines[c] == nil {
@@ -68,18 +74,23 @@ func (q *Queue) Add(it Item) {
 	}
 	at, _ := slices.BinarySearchFunc(l.items, it, before)
 	l.items = slices.Insert(l.items, at, it)
-	q.where[it.ID] = l
+	q.where[it.ID] = place{l, it.Priority}
 }
 
 // Remove takes an item out; one that is not there is no error.
 func (q *Queue) Remove(id plague.ArchJobID) {
-	l := q.where[id]
-	if l == nil {
+	l, there := q.where[id]
+	if !there {
 		return
 	}
 	delete(q.where, id)
-	at := slices.IndexFunc(l.items, func(it Item) bool { return it.ID == id })
-	l.items = slices.Delete(l.items, at, at+1)
+	at, _ := slices.BinarySearchFunc(l.items, Item{ID: id, Priority: l.priority}, before)
+	if at == 0 { // the head goes most, and shall not move all that wait behind it
+		l.items[0] = Item{}
+		l.items = l.items[1:]
+	} else {
+		l.items = slices.Delete(l.items, at, at+1)
+	}
 	if len(l.items) > 0 {
 		return
 	}
@@ -90,7 +101,7 @@ func (q *Queue) Remove(id plague.ArchJobID) {
 }
 
 // Has says whether the item is in the queue.
-func (q *Queue) Has(id plague.ArchJobID) bool { return q.where[id] != nil }
+func (q *Queue) Has(id plague.ArchJobID) bool { return q.where[id].line != nil }
 
 // IDs lists all items by id, for comparing the index with the store.
 func (q *Queue) IDs() []plague.ArchJobID {
@@ -102,23 +113,9 @@ func (q *Queue) IDs() []plague.ArchJobID {
 	return ids
 }
 
-// ordered lists the lines in a fixed order, so that maps do not make plans.
-func (q *Queue) ordered() []*line {
-	var ls []*line
-	for _, users := range q.lines {
-		for _, l := range users {
-			ls = append(ls, l)
-		}
-	}
-	slices.SortFunc(ls, func(a, b *line) int {
-		return cmp.Or(cmp.Compare(a.arch, b.arch), cmp.Compare(a.target, b.target), cmp.Compare(a.user, b.user))
-	})
-	return ls
-}
-
 // User is whose an item is; empty when it is not in the queue.
 func (q *Queue) User(id plague.ArchJobID) string {
-	if l := q.where[id]; l != nil {
+	if l := q.where[id].line; l != nil {
 		return l.user
 	}
 	return ""

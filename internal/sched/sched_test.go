@@ -1,7 +1,9 @@
 package sched
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -118,16 +120,96 @@ func shuffled(t *rapid.T, items []Item) []Item {
 	return rapid.Permutation(items).Draw(t, "order")
 }
 
+// byTheRules is Plan as the rules have it, without a thought for time: whoever
+// is first among all heads that fit somewhere gets the roomiest builder.
+func byTheRules(items []Item, builders []Capacity, running map[string]int) (plan []Assignment) {
+	left, busy := slices.Clone(items), map[string]int{}
+	free := slices.Clone(builders)
+	slices.SortFunc(free, func(a, b Capacity) int { return cmp.Compare(a.Name, b.Name) })
+	maps.Copy(busy, running)
+	for {
+		best, on := -1, -1
+		for i, it := range left {
+			b := -1
+			for j, c := range free {
+				if c.Free > 0 && c.fits(it) && (b < 0 || roomier(&c, &free[b], it.Avoid)) {
+					b = j
+				}
+			}
+			if b >= 0 && (best < 0 || cmp.Or(cmp.Compare(left[best].Priority, it.Priority), cmp.Compare(busy[it.User], busy[left[best].User]),
+				cmp.Compare(it.ID, left[best].ID)) < 0) {
+				best, on = i, b
+			}
+		}
+		if best < 0 {
+			return plan
+		}
+		plan = append(plan, Assignment{left[best].ID, free[on].Name})
+		free[on].Free--
+		busy[left[best].User]++
+		left = slices.Delete(left, best, best+1)
+	}
+}
+
+// TestPlanByTheRules: the heap and what it remembers change no plan.
+func TestPlanByTheRules(t *testing.T) {
+	users, targets := []string{"ann", "bob", "eve", "joe"}, []string{"a", "b", "c"}
+	rapid.Check(t, func(t *rapid.T) {
+		var items []Item
+		running := map[string]int{}
+		for i := range rapid.IntRange(0, 60).Draw(t, "items") {
+			it := Item{ID: plague.ArchJobID(i + 1), User: rapid.SampledFrom(users).Draw(t, "user"), Arch: rapid.SampledFrom([]string{"x86_64", "noarch"}).Draw(t, "arch"),
+				Target: rapid.SampledFrom(targets).Draw(t, "target"), Priority: rapid.IntRange(-1, 1).Draw(t, "priority"),
+				Avoid: rapid.SampledFrom([]string{"", "", "b0", "b1"}).Draw(t, "avoid")}
+			if it.Arch == "noarch" {
+				it.Roots = map[string][]string{"a": {"x86_64"}, "b": {"i686", "s390x"}, "c": {"i686", "x86_64"}}[it.Target]
+			}
+			items = append(items, it)
+		}
+		for _, u := range users {
+			running[u] = rapid.IntRange(0, 3).Draw(t, "running")
+		}
+		var builders []Capacity
+		for i := range rapid.IntRange(0, 6).Draw(t, "builders") {
+			slots := rapid.IntRange(1, 5).Draw(t, "slots")
+			builders = append(builders, Capacity{Name: fmt.Sprint("b", i), Arches: []string{"x86_64", "i686"}[:rapid.IntRange(1, 2).Draw(t, "arches")],
+				Targets: targets[:rapid.IntRange(0, 3).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(-1, slots).Draw(t, "free")})
+		}
+		q := queueOf(shuffled(t, items)...)
+		if got, want := Plan(q, builders, running), byTheRules(items, builders, running); !slices.Equal(got, want) {
+			t.Fatalf("the plan is %v, the rules say %v", got, want)
+		}
+		for _, it := range shuffled(t, items) { // from any place of its line
+			q.Remove(it.ID)
+			if q.Has(it.ID) {
+				t.Fatalf("%d is still there", it.ID)
+			}
+		}
+		if q.Len() != 0 || len(q.lines) != 0 {
+			t.Fatalf("%d items and %d lines are left", q.Len(), len(q.lines))
+		}
+	})
+}
+
+// BenchmarkPlan is one plan over 100,000 waiting arch jobs and 1,000 builders:
+// as they are in the middle of the day, and after everything stood still.
 func BenchmarkPlan(b *testing.B) {
-	var q Queue
-	for i := range 100_000 {
-		q.Add(Item{ID: plague.ArchJobID(i + 1), User: fmt.Sprint("user", i%50), Arch: "x86_64", Target: "lab-12-extras"})
-	}
-	var bs []Capacity
-	for i := range 1000 {
-		bs = append(bs, Capacity{Name: fmt.Sprintf("b%04d", i), Arches: []string{"x86_64"}, Slots: 4, Free: i % 2})
-	}
-	for b.Loop() {
-		Plan(&q, bs, nil)
+	for _, tt := range []struct {
+		name                 string
+		users, targets, free int // free: per builder, of 4 slots
+	}{{"50 users, 500 slots", 50, 1, 0}, {"500 users and 20 targets, 500 slots", 500, 20, 0}, {"500 users and 20 targets, 4000 slots", 500, 20, 4}} {
+		b.Run(tt.name, func(b *testing.B) {
+			var q Queue
+			for i := range 100_000 {
+				q.Add(Item{ID: plague.ArchJobID(i + 1), User: fmt.Sprint("user", i%tt.users), Arch: "x86_64", Target: fmt.Sprintf("lab-%d-extras", i/tt.users%tt.targets)})
+			}
+			var bs []Capacity
+			for i := range 1000 {
+				bs = append(bs, Capacity{Name: fmt.Sprintf("b%04d", i), Arches: []string{"x86_64"}, Slots: 4, Free: max(tt.free, i%2)})
+			}
+			for b.Loop() {
+				Plan(&q, bs, nil)
+			}
+		})
 	}
 }
