@@ -55,7 +55,7 @@ func (n *Notifier) callHook(ctx context.Context, h Hook) error {
 
 // release lets another server go on at once.
 func (c *caller) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	if err := c.DB.ReleaseHook(ctx, c.hook.Name, c.Name); err != nil {
 		c.Log.WarnContext(ctx, "a hook's claim lasts until its lease is over", "hook", c.hook.Name, "error", err)
@@ -174,15 +174,17 @@ func (c *caller) one(ctx context.Context, w wanted) (done bool, err error) {
 		return false, err
 	}
 	a := c.call(ctx, w)
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
 	if a.Error == "" {
+		ctx, cancel := afterwards(ctx)
+		defer cancel()
 		if err := c.DB.Delivered(ctx, c.claim, c.Name, w.ID, &a); err != nil {
 			return false, err // it is brought again, under the same name
 		}
 		c.claim.Event, c.claim.Tries = w.ID, 0
 		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err() // cut off: what became of it nobody knows
 	}
 	pause := c.Options.backoff(c.claim.Tries)
 	c.Log.WarnContext(ctx, "hook did not take an event", "hook", c.hook.Name, "event", w.ID, "status", a.Status, "tries", c.claim.Tries+1, "error", a.Error)

@@ -125,7 +125,7 @@ func FirstError(log io.Reader) string {
 	lines := bufio.NewReaderSize(log, 64<<10)
 	for {
 		text, err := lines.ReadSlice('\n')
-		if line := string(text); causes.MatchString(line) {
+		if line := readable(string(text)); causes.MatchString(line) {
 			return oneLine(line)
 		} else if second == "" && consequences.MatchString(line) {
 			second = oneLine(line)

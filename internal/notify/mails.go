@@ -127,7 +127,7 @@ func (n *Notifier) jobMail(ctx context.Context, e plague.Event, made *store.Mail
 	if err != nil || choice == store.MailNone {
 		return err
 	}
-	data := map[string]any{"Job": j, "Event": e, "Results": n.url(j.Target, fmt.Sprintf("%d-%s", j.UID, j.NVR()))}
+	data := map[string]any{"Job": &j, "Event": e, "Results": n.url(j.Target, fmt.Sprintf("%d-%s", j.UID, j.NVR()))}
 	text := "success"
 	switch {
 	case to == plague.JobFinished && !j.Scratch: // it goes on
@@ -176,7 +176,7 @@ func (n *Notifier) write(made *store.Mails, e plague.Event, to []string, text st
 		return fmt.Errorf("text %s: %w", text, err)
 	}
 	subject, body, _ := strings.Cut(b.String(), "\n")
-	body = readable(strings.TrimLeft(body, "\n"))
+	body = readable(strings.TrimSpace(body)) + "\n"
 	if len(body) > maxBody {
 		body = strings.ToValidUTF8(body[:maxBody], "") + "\n[cut]\n"
 	}

@@ -141,6 +141,12 @@ func wait(ctx context.Context, wake <-chan struct{}, tick time.Duration) bool {
 	return true
 }
 
+// afterwards is time to write down what has been done, also when the server
+// ends just now: what is not written down is done again.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+}
+
 // trouble logs what will be tried again. That another server was quicker is none.
 func (n *Notifier) trouble(ctx context.Context, doing string, err error) {
 	if err != nil && ctx.Err() == nil && !errors.Is(err, plague.ErrConflict) {

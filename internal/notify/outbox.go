@@ -65,7 +65,9 @@ func (n *Notifier) sendMail(ctx context.Context, m *store.Message) (reached bool
 // lease is over, with the same Message-ID.
 func (n *Notifier) sent(ctx context.Context, m *store.Message) error {
 	for end := time.Now().Add(n.Options.Lease); ; {
-		err := n.DB.Sent(ctx, time.Now(), m, n.Name)
+		note, cancel := afterwards(ctx)
+		err := n.DB.Sent(note, time.Now(), m, n.Name)
+		cancel()
 		if !errors.Is(err, plague.ErrUnavailable) || time.Now().After(end) || !wait(ctx, nil, n.Options.Tick) {
 			return err
 		}

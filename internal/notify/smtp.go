@@ -22,7 +22,7 @@ var errCompose = errors.New("the mail cannot be written")
 // compose writes a mail. The same message gives the same bytes: date and
 // Message-ID are the event's, so that whoever gets it twice can tell.
 func compose(m *store.Message, e Email, farm string) (*mail.Msg, error) {
-	out := mail.NewMsg(mail.WithEncoding(mail.EncodingQP))
+	out := mail.NewMsg(mail.WithEncoding(mail.EncodingQP), mail.WithNoDefaultUserAgent())
 	if err := out.From(e.From); err != nil {
 		return nil, fmt.Errorf("%w: %w", errCompose, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"text/template"
 	"unicode"
@@ -33,9 +34,12 @@ func oneLine(s string) string {
 	return s
 }
 
-// readable leaves out what moves the cursor of whoever reads, or turns the
-// direction of the text around.
+// readable leaves out what colours or moves the cursor of whoever reads, or
+// turns the direction of the text around.
 func readable(s string) string {
+	if strings.Contains(s, "\x1b[") {
+		s = regexp.MustCompile(`\x1b\[[0-9;?]*[@-~]`).ReplaceAllString(s, "")
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
