@@ -4,6 +4,7 @@ package auth
 
 import (
 	"fmt"
+	"slices"
 
 	"plague"
 )
@@ -12,34 +13,39 @@ import (
 type Act string
 
 const (
-	Build Act = "build"
-	Kill  Act = "kill"
-	Pause Act = "pause"
-	Users Act = "change users"
+	Build   Act = "build"
+	Kill    Act = "kill"
+	Requeue Act = "requeue"
+	Finish  Act = "finish"
+	Pause   Act = "pause"
+	Users   Act = "change users"
 )
 
 // Check refuses an act that the user's capabilities do not allow. owner is the
 // e-mail of whoever owns the job concerned; empty where there is none.
 func Check(u plague.User, act Act, owner string) error {
-	need := plague.ServerAdmin
-	switch act {
-	case Build:
-		need = plague.OwnJobs
-	case Kill:
-		if owner == u.Email && u.Can(plague.OwnJobs) {
-			return nil
-		}
-		need = plague.KillAnyJob
-		if owner == u.Email {
-			need = plague.OwnJobs
-		}
-	case Users:
-		need = plague.ModifyUsers
-	}
-	if u.Can(need) || act == Kill && u.Can(plague.KillAnyJob) {
+	one := needs(act, owner != "" && owner == u.Email)
+	if slices.ContainsFunc(one, u.Can) {
 		return nil
 	}
 	return plague.Refuse(plague.ErrDenied,
-		fmt.Sprintf("Insufficient privileges: %s may not %s, it needs the capability %s", u.Email, act, need),
+		fmt.Sprintf("Insufficient privileges: %s may not %s, it needs the capability %s", u.Email, act, one[0]),
 		"somebody with modify_users can give it")
+}
+
+// needs lists the capabilities of which one is enough, the least first.
+func needs(act Act, own bool) []plague.Capability {
+	switch {
+	case act == Build:
+		return []plague.Capability{plague.OwnJobs}
+	case (act == Kill || act == Requeue) && own:
+		return []plague.Capability{plague.OwnJobs, plague.KillAnyJob}
+	case act == Kill || act == Requeue:
+		return []plague.Capability{plague.KillAnyJob}
+	case act == Finish && own:
+		return []plague.Capability{plague.OwnJobs, plague.ServerAdmin}
+	case act == Users:
+		return []plague.Capability{plague.ModifyUsers}
+	}
+	return []plague.Capability{plague.ServerAdmin}
 }

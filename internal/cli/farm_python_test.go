@@ -105,6 +105,14 @@ code, msg = s.kill_job(2)
 assert code == -1 and "killed" in msg, (code, msg)
 code, msg = s.kill_job(email, 1)
 assert code == -1 and "a higher release takes its place" in msg, (code, msg)
+assert s.requeue(1)[0] == -1 and "needsign" in s.requeue(email, 1)[1], s.requeue(1)
+code, msg = s.finish([2, 99])
+assert code == -1 and "99" in msg, (code, msg)
+code, msg = s.finish([1, 2])
+assert code == 0 and "Job 1 " in msg and "Job 2:" in msg and state(1) == "released", (code, msg)
+code, msg = s.requeue(email, 2)
+assert code == 0 and "requeued" in msg, (code, msg)
+assert s.kill_job(2)[0] == 0
 until("the slot to be free", lambda: s.list_builders()[0]["free_slots"] == 1)
 print("all well")
 `
@@ -130,6 +138,6 @@ func TestPythonDrivesAFarm(t *testing.T) {
 	if got := f.published(); strings.Join(got, " ") != "quick-1-1" {
 		t.Errorf("the repository holds %v", got)
 	}
-	f.until(1, plague.JobNeedSign)
+	f.until(1, plague.JobReleased)
 	f.nothingLeft()
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"time"
 
@@ -20,6 +19,8 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallJobs, "Lists jobs, newest first; takes a filter.", "array", s.jobs),
 		method(wire.CallJob, "Gives one job with its arch jobs.", "struct", s.job),
 		method(wire.CallKill, "Stops a job. Legal until it is published.", "string", s.kill),
+		method(wire.CallRequeueJob, "Begins another run of a failed or killed job.", "string", s.requeue),
+		method(wire.CallFinishJob, "Ends a job's wait for its signature: it was released elsewhere.", "string", s.finish),
 		method(wire.CallSetPaused, "Pauses the farm: jobs that wait go on waiting. Or lets it go on.", "string", s.setPaused),
 		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
 		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
@@ -93,22 +94,6 @@ func (s *Server) job(ctx context.Context, uid plague.JobID) (wire.JobRecord, err
 		return wire.JobRecord{}, err
 	}
 	return rs[0], nil
-}
-
-func (s *Server) kill(ctx context.Context, uid plague.JobID) (string, error) {
-	j, err := s.DB.Job(ctx, uid)
-	if err != nil {
-		return "", err
-	}
-	u, err := s.may(ctx, auth.Kill, j.User)
-	if err != nil {
-		return "", err
-	}
-	if err := s.DB.Kill(ctx, time.Now(), u.Email, uid); err != nil {
-		return "", err
-	}
-	s.Log.InfoContext(ctx, "job killed", "job", uid, "user", u.Email)
-	return fmt.Sprintf("Job %d (%s) killed.", uid, j.NVR()), nil
 }
 
 func (s *Server) setPaused(ctx context.Context, paused bool) (string, error) {

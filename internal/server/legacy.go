@@ -23,12 +23,15 @@ func (s *Server) legacyMethods() []xmlrpc.Method {
 	enqueue := "Asks for a build: email, package, source, target[, buildreq]; answers (code, message, uid). " +
 		"The source is the absolute path of an SRPM that the server can read."
 	strings5 := [][]string{{"array", "string", "string", "string", "string"}, {"array", "string", "string", "string", "string", "array"}}
+	onJob := [][]string{{"array", "int"}, {"array", "string", "int"}}
 	return []xmlrpc.Method{
 		{Name: wire.CallEnqueue, Signatures: strings5, Help: enqueue, Func: s.enqueuePath},
 		{Name: wire.CallEnqueueSRPM, Signatures: strings5, Help: enqueue, Func: s.enqueuePath},
 		{Name: wire.CallListJobs, Signatures: [][]string{{"array", "struct"}, {"array"}}, Help: "Lists jobs; answers (code, message, jobs).", Func: s.listJobs},
 		{Name: wire.CallDetailJob, Signatures: [][]string{{"array", "int"}}, Help: "Gives one job; answers (code, message, job).", Func: s.detailJob},
-		{Name: wire.CallKillJob, Signatures: [][]string{{"array", "int"}, {"array", "string", "int"}}, Help: "Kills a job: [email,] uid; answers (code, message).", Func: s.killJob},
+		{Name: wire.CallKillJob, Signatures: onJob, Help: "Kills a job: [email,] uid; answers (code, message).", Func: s.onJob(s.kill)},
+		{Name: wire.CallRequeue, Signatures: onJob, Help: "Begins another run of a failed or killed job: [email,] uid; answers (code, message).", Func: s.onJob(s.requeue)},
+		{Name: wire.CallFinish, Signatures: [][]string{{"array", "array"}}, Help: "Says that jobs in needsign were released elsewhere: uids; answers (code, message).", Func: s.finishAll},
 		{Name: wire.CallPause, Signatures: [][]string{{"array", "boolean"}}, Help: "Pauses the farm, or lets it go on; answers (code, message).", Func: s.pause},
 	}
 }
@@ -152,25 +155,6 @@ func (s *Server) detailJob(ctx context.Context, params []any) (any, error) {
 	}
 	plain, err := xmlrpc.Marshal(j)
 	return wire.Legacy("Success.", nil, plain), err
-}
-
-func (s *Server) killJob(ctx context.Context, params []any) (any, error) {
-	if len(params) == 2 {
-		var email string
-		if err := wire.Param(params, 0, &email); err != nil {
-			return nil, err
-		}
-		if err := sameCaller(ctx, email); err != nil {
-			return wire.Legacy("", err), nil
-		}
-		params = params[1:]
-	}
-	var uid plague.JobID
-	if err := wire.Param(params, 0, &uid); err != nil {
-		return nil, err
-	}
-	msg, err := s.kill(ctx, uid)
-	return wire.Legacy(msg, err), nil
 }
 
 func (s *Server) pause(ctx context.Context, params []any) (any, error) {

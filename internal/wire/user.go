@@ -177,6 +177,16 @@ func (u *User) Kill(ctx context.Context, uid plague.JobID) (string, error) {
 	return call[string](ctx, u.RPC, CallKill, uid)
 }
 
+// Requeue begins another run of a failed or killed job and says so.
+func (u *User) Requeue(ctx context.Context, uid plague.JobID) (string, error) {
+	return call[string](ctx, u.RPC, CallRequeueJob, uid)
+}
+
+// Finish ends a job's wait for its signature and says so.
+func (u *User) Finish(ctx context.Context, uid plague.JobID) (string, error) {
+	return call[string](ctx, u.RPC, CallFinishJob, uid)
+}
+
 // SetPaused stops new jobs from starting, or lets them start again.
 func (u *User) SetPaused(ctx context.Context, paused bool) (string, error) {
 	return call[string](ctx, u.RPC, CallSetPaused, paused)
