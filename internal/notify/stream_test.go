@@ -134,7 +134,7 @@ func TestLongPoll(t *testing.T) {
 		resp := f.get(t.Context(), srv.URL+"/?since=0&wait=50") // its head is here: it waits
 		began := time.Now()
 		f.must(other.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "job"}))
-		if ids := f.lines(resp); len(ids) != 1 || time.Since(began) > 20*time.Second {
+		if ids := f.lines(resp); len(ids) != 1 || time.Since(began) > 10*time.Second {
 			t.Errorf("events %v after %s", ids, time.Since(began))
 		}
 	})
