@@ -49,7 +49,8 @@ type publisher struct {
 	term     store.Term
 	t        *plague.Target
 	culprits map[plague.JobID]rest // jobs of which alone no snapshot could be built
-	inARow   int                   // of them since the newest snapshot
+	inARow   int                   // of them found in this round, with no snapshot in between
+	last     error                 // why the newest of them is one
 	resting  rest                  // of the whole target, which may be to blame itself
 }
 
@@ -64,32 +65,41 @@ func (r rest) longer(why error) rest {
 	return rest{until: time.Now().Add(pauseAfter(r.setbacks)), setbacks: r.setbacks + 1, why: why}
 }
 
-// maxInARow is how many jobs in a row are blamed one by one; after that the
-// disk or createrepo_c is the likelier culprit, and asking for each of many
+// maxInARow is how many jobs in a row are blamed one by one in a round; after
+// that the disk or createrepo_c is the likelier culprit, and to try each of many
 // jobs would only keep them busy.
 const maxInARow = 3
 
 // round publishes what waits. What has failed by itself before is tried after
-// the rest and apart from it, so that it spoils nothing again.
+// the others and apart from them, so that it spoils nothing again.
 func (p *publisher) round(ctx context.Context) error {
 	ps, err := p.s.DB.ToPublish(ctx, p.t.String())
 	if err != nil {
 		return err
 	}
-	if ps, err = p.s.expire(ctx, p.term, ps, p.why); err != nil {
+	if ps, err = p.s.expire(ctx, p.term, ps, p.why); err != nil || time.Now().Before(p.resting.until) {
 		return err
 	}
 	fresh, again := p.due(time.Now(), ps)
-	for _, group := range [][]store.Publication{fresh, again} {
-		fine, err := p.s.allowed(ctx, p.term, p.t, group)
-		if err != nil {
-			return err
-		}
-		if err := p.publish(ctx, fine); err != nil {
-			return err
-		}
+	if err := p.group(ctx, fresh); err != nil {
+		return err
 	}
-	return nil
+	if p.inARow >= maxInARow {
+		p.resting = p.resting.longer(p.last)
+		p.s.Log.WarnContext(ctx, "nothing can be published, will try again", "target", p.t.String(), "error", p.last)
+		return nil
+	}
+	return p.group(ctx, again)
+}
+
+// group publishes the jobs of a group that may be.
+func (p *publisher) group(ctx context.Context, ps []store.Publication) error {
+	p.inARow = 0
+	fine, err := p.s.allowed(ctx, p.term, p.t, ps)
+	if err != nil {
+		return err
+	}
+	return p.publish(ctx, fine)
 }
 
 // due parts the jobs that may be tried now, and forgets the culprits that have
@@ -114,7 +124,11 @@ func (p *publisher) due(now time.Time, ps []store.Publication) (fresh, again []s
 // publish makes a snapshot of jobs. If it cannot be built, each half is tried:
 // a few steps find the jobs that stand in the way, and only those wait.
 func (p *publisher) publish(ctx context.Context, ps []store.Publication) error {
-	if len(ps) == 0 || time.Now().Before(p.resting.until) {
+	if len(ps) == 0 {
+		return nil
+	}
+	if p.inARow >= maxInARow {
+		p.postpone(ps)
 		return nil
 	}
 	err := p.s.snapshot(ctx, p.term, p.t, ps)
@@ -131,19 +145,21 @@ func (p *publisher) publish(ctx context.Context, ps []store.Publication) error {
 		}
 		return p.publish(ctx, ps[half:])
 	}
-	p.blame(ctx, ps[0].Job.UID, err)
+	p.inARow, p.last = p.inARow+1, err
+	r := p.culprits[ps[0].Job.UID].longer(err)
+	p.culprits[ps[0].Job.UID] = r
+	p.s.Log.WarnContext(ctx, "job not published, will try again", "job", ps[0].Job.UID, "target", p.t.String(), "tries", r.setbacks, "error", err)
 	return nil
 }
 
-func (p *publisher) blame(ctx context.Context, uid plague.JobID, why error) {
-	r := p.culprits[uid].longer(why)
-	p.culprits[uid] = r
-	p.s.Log.WarnContext(ctx, "job not published, will try again", "job", uid, "target", p.t.String(), "tries", r.setbacks, "error", why)
-	if p.inARow++; p.inARow < maxInARow {
-		return
+// postpone lets those of the jobs wait longer that had their turn before. The
+// others have not, and wait with the target.
+func (p *publisher) postpone(ps []store.Publication) {
+	for _, job := range ps {
+		if r, known := p.culprits[job.Job.UID]; known {
+			p.culprits[job.Job.UID] = r.longer(r.why)
+		}
 	}
-	p.inARow, p.resting = 0, p.resting.longer(why)
-	p.s.Log.WarnContext(ctx, "nothing can be published, will try again", "target", p.t.String(), "error", why)
 }
 
 // why says what stands in a job's way; nil: nothing that is known here.

@@ -203,6 +203,43 @@ func TestNothingCanBeBuilt(t *testing.T) {
 	}
 }
 
+// Jobs that cannot be published, tried however often, hold up no new one.
+func TestOldCulprits(t *testing.T) {
+	tries := 0
+	p := newPress(t, maker(func(_ context.Context, in repo.MakeInput) error {
+		tries++
+		if slices.ContainsFunc(in.Packages, func(rpm repo.Package) bool { return rpm.Job <= 8 }) {
+			return errors.New("it cannot be parsed")
+		}
+		return nil
+	}))
+	of := p.publisher()
+	for range 8 {
+		p.job(lab, nil)
+		p.must(of.round(t.Context()))
+	}
+	for range 5 {
+		for uid, r := range of.culprits {
+			of.culprits[uid] = rest{setbacks: r.setbacks, why: r.why}
+		}
+		before := tries
+		late := p.job(lab, nil)
+		p.must(of.round(t.Context()))
+		p.want(plague.JobNeedSign, late)
+		if n := tries - before; n < 4 || n > 20 {
+			t.Errorf("%d tries in a round", n)
+		}
+	}
+	for uid, r := range of.culprits {
+		if r.setbacks != 6 || !time.Now().Before(r.until) {
+			t.Errorf("job %d: %d setbacks, waits until %s", uid, r.setbacks, r.until)
+		}
+	}
+	if len(of.culprits) != 8 {
+		t.Errorf("%d culprits", len(of.culprits))
+	}
+}
+
 // Any jobs of a batch may be broken: the others are published.
 func TestAnyBrokenRPMs(t *testing.T) {
 	for broken := range 1 << 3 {
