@@ -49,8 +49,14 @@ func find(root *os.Root, folder string) (dir *os.Root, names []string, err error
 	entries, err := fs.ReadDir(dir.FS(), ".")
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ".src.rpm") || strings.HasSuffix(e.Name(), ".nosrc.rpm") {
+			if !e.Type().IsRegular() {
+				err = refuse("%q is no file", e.Name(), "leave the source package itself there")
+			}
 			names = append(names, e.Name())
 		}
+	}
+	if err != nil {
+		dir.Close()
 	}
 	return dir, names, err
 }

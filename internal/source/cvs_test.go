@@ -5,6 +5,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,16 +80,29 @@ func TestCVS(t *testing.T) {
 func TestCVSRSH(t *testing.T) {
 	root, conf := newCVS(t)
 	said := filepath.Join(open(t), "said")
-	write(t, filepath.Dir(said), map[string]string{"said": "", "rsh": "#!/bin/sh\necho \"$@\" >" + said + "\nexec cvs server\n"})
+	write(t, filepath.Dir(said), map[string]string{"said": "", "rsh": "#!/bin/sh\nexec 3>" + said + `
+echo "$@" >&3
+{ id -u; id -G; grep NoNewPrivs /proc/self/status; ulimit -c; ulimit -f; pwd; env; } >&3
+touch "$HOME/x" 2>/dev/null && echo "its home can be written" >&3
+exec cvs server
+`})
 	if err := os.Chmod(said, 0o666); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("PLAGUE_SECRET", "1")
+	conf.Limits.Bytes = 1 << 20
 	conf.CVSRoot, conf.CVSRSH = ":ext:me@cvs.example.org:"+root, filepath.Join(filepath.Dir(said), "rsh")
 	if got := good(t, conf, "tree", "tree-1_0-1").files["Makefile"]; got != "first\n" {
 		t.Errorf("got %q", got)
 	}
-	if args, err := os.ReadFile(said); err != nil || !strings.HasSuffix(string(args), " cvs.example.org cvs server\n") {
-		t.Errorf("it was called with %q, %v", args, err)
+	data, err := os.ReadFile(said)
+	lines := strings.Split(string(data), "\n")
+	if err != nil || len(lines) < 8 || !strings.HasSuffix(lines[0], " cvs.example.org cvs server") {
+		t.Fatalf("it was called with %q, %v", lines, err)
+	}
+	want := []string{strconv.Itoa(fetcher), strconv.Itoa(fetcher), "NoNewPrivs:\t1", "0", strconv.Itoa(1 << 20 / 512)}
+	if !slices.Equal(lines[1:6], want) || strings.Contains(string(data), "SECRET") || strings.Contains(string(data), "can be written") {
+		t.Errorf("it runs in\n%s", data)
 	}
 }
 

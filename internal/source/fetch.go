@@ -42,8 +42,11 @@ func (f Fetcher) Fetch(ctx context.Context, p Plan, dir string) (Pinned, error) 
 	}
 	r := &fetch{Fetcher: f, plan: p, home: filepath.Join(f.Work, "home"), scm: filepath.Join(f.Work, "scm")}
 	pinned, err := r.all(ctx, dir)
+	if err != nil && r.tree != nil { // what it has not made is somebody else's
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
 	if err != nil {
-		return Pinned{}, fmt.Errorf("fetch %s %s: %w", p.Package, p.Tag, errors.Join(err, os.RemoveAll(dir)))
+		return Pinned{}, fmt.Errorf("fetch %s %s: %w", p.Package, p.Tag, err)
 	}
 	return pinned, nil
 }
@@ -61,10 +64,11 @@ func (f *fetch) all(ctx context.Context, dir string) (Pinned, error) {
 	if err := f.mkdir(f.scm, false); err != nil {
 		return Pinned{}, err
 	}
-	var err error
-	if f.tree, err = newTree(dir, f.plan.cfg.Limits); err != nil {
+	tree, err := newTree(dir, f.plan.cfg.Limits)
+	if err != nil {
 		return Pinned{}, err
 	}
+	f.tree = tree
 	defer f.tree.root.Close()
 	watched, stop := watch(ctx, f.plan.cfg.Limits.Bytes, f.scm)
 	defer stop()

@@ -246,3 +246,23 @@ func TestGitFile(t *testing.T) {
 		t.Errorf("got %+v", r.pinned)
 	}
 }
+
+// A folder that is there already is not taken for our own.
+func TestFetchIntoOthers(t *testing.T) {
+	g := newGit(t)
+	g.commit("refs/tags/v1", map[string]string{"tree.spec": "x"})
+	p, err := g.conf.Plan(Request{"tree", "v1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := open(t)
+	write(t, dir, map[string]string{"tree/mine": "", "work/mine": ""})
+	for _, f := range []Fetcher{{Work: filepath.Join(dir, "work2")}, {Work: filepath.Join(dir, "work")}} {
+		if _, err := f.Fetch(t.Context(), p, filepath.Join(dir, "tree")); err == nil {
+			t.Error("it was overwritten")
+		}
+	}
+	if got := read(t, dir); len(got) != 2 {
+		t.Errorf("there is %q", got)
+	}
+}

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if handled, code := sandbox.Main(os.Args); handled {
 		syscall.Exit(code) // not os.Exit, in which the race detector waits a second for stragglers
 	}
+	if handled, code := Main(os.Args); handled {
+		syscall.Exit(code)
+	}
 	os.Exit(m.Run())
 }
 

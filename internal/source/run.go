@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"plague"
 )
@@ -75,7 +76,7 @@ func (f *fetch) run(ctx context.Context, c call) error {
 
 func (f *fetch) wait(cmd *exec.Cmd, read func(io.Reader) error) error {
 	if read == nil {
-		cmd.Stdout = f.Log
+		cmd.Stdout = cmd.Stderr // the same writer, so that one goroutine feeds it
 		return cmd.Run()
 	}
 	out, err := cmd.StdoutPipe()
@@ -191,7 +192,14 @@ func (t *tail) has(words ...string) bool {
 	return false
 }
 
+// lastLine is what errors show: a server may have written it.
 func (t *tail) lastLine() string {
 	s := strings.TrimSpace(t.buf.String())
-	return strings.ToValidUTF8(s[strings.LastIndexByte(s, '\n')+1:], "?")
+	s = s[strings.LastIndexByte(s, '\n')+1:]
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), 300)])
 }

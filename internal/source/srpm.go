@@ -28,7 +28,9 @@ type Maker struct {
 	Binds   []sandbox.Bind // usually none
 	Work    string         // a folder of this run: made anew, and removed
 
-	UID, GID      int               // of the slot
+	UID, GID           int // of the slot
+	FetchUID, FetchGID int // of the user who fetches, for a target with Network; below 1: this process
+
 	Personality32 bool              // as in sandbox.Command
 	Macros        map[string]string // of the target, such as dist
 	Limits        sandbox.Limits    // zero fields have defaults
@@ -117,6 +119,15 @@ func (m Maker) make(ctx context.Context, p Plan, dir, out string) (SRPM, error) 
 	if err != nil {
 		return SRPM{}, err
 	}
+	program := args[0]
+	if p.cfg.Network {
+		door, err := m.openDoor(ctx, p)
+		if err != nil {
+			return SRPM{}, err
+		}
+		defer door.close()
+		args, binds = append([]string{relayName}, args...), append(binds, door.binds...)
+	}
 	inside := path.Join(homeInside, p.Package)
 	said := &tail{}
 	limited, stop := watch(ctx, roomToPack*p.cfg.Limits.withDefaults().Bytes, m.Work, dir)
@@ -133,7 +144,7 @@ func (m Maker) make(ctx context.Context, p Plan, dir, out string) (SRPM, error) 
 		return SRPM{}, context.Cause(limited)
 	}
 	if err == nil {
-		err = verdict(args[0], res, said)
+		err = verdict(program, res, said)
 	}
 	if err != nil {
 		return SRPM{}, err

@@ -88,6 +88,9 @@ func (t *tree) file(name string, executable bool, size int64, r io.Reader) error
 	if err != nil {
 		return err
 	}
+	if err := f.Chmod(perm); err != nil { // whatever the umask: source packages keep it
+		return errors.Join(err, f.Close())
+	}
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(r, size))
 	if err == nil && n < size {
