@@ -3,7 +3,7 @@
 // that a lookaside keeps, and has rpmbuild or the package's own Makefile pack them
 // in a sandbox. Config.Plan decides and touches nothing, Fetcher has the network
 // and runs nothing of the package, Maker runs the package's code and has no
-// network: docs/adr/0007-sources.md.
+// network: docs/adr/0008-sources.md.
 package source
 
 import (
