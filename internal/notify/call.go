@@ -110,14 +110,18 @@ func (c *caller) choose(ctx context.Context, es []plague.Event) ([]wanted, error
 	jobs := map[plague.JobID]*plague.Job{}
 	var list []wanted
 	for _, e := range es {
+		if !c.hook.kind(e.What) {
+			continue
+		}
 		if e.Job != 0 && jobs[e.Job] == nil {
 			j, err := c.DB.Job(ctx, e.Job)
-			if err != nil {
+			if err == nil {
+				jobs[e.Job] = &j
+			} else if !errors.Is(err, plague.ErrNotFound) {
 				return nil, err
 			}
-			jobs[e.Job] = &j
 		}
-		if c.hook.wants(e, jobs[e.Job]) {
+		if c.hook.concerns(e, jobs[e.Job]) {
 			list = append(list, wanted{e, jobs[e.Job]})
 		}
 	}

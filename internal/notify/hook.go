@@ -94,15 +94,17 @@ func (h *Hook) option(word string, path func(string) string) (err error) {
 	return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("hook %s: unknown %q", h.Name, key), hint)
 }
 
-// wants says whether an event is for the hook. job is nil if it concerns none.
-func (h *Hook) wants(e plague.Event, job *plague.Job) bool {
-	what := h.What
-	if len(what) == 0 {
-		what = []string{"job", "published"}
+// kind says whether the hook wants events of a kind.
+func (h *Hook) kind(what string) bool {
+	if len(h.What) == 0 {
+		return what == "job" || what == "published"
 	}
-	if !slices.Contains(what, e.What) {
-		return false
-	}
+	return slices.Contains(h.What, what)
+}
+
+// concerns says whether an event is of the hook's target. job is nil if it
+// concerns none.
+func (h *Hook) concerns(e plague.Event, job *plague.Job) bool {
 	switch {
 	case h.Target == "":
 		return true

@@ -217,9 +217,10 @@ func TestHookTarget(t *testing.T) {
 	f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "user", Text: "not a target's"}))
 	f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "repo_script", To: "failed", Text: "lab-13-extras: failed"}))
 	f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "repo_script", To: "failed", Text: target + ": failed"}))
+	f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), Job: 99, What: "job", Text: "of a job that is not there"}))
 	f.submit("dev@example.com", "tree", false)
 	f.until("both are there", func() bool { return len(l.all()) >= 2 })
-	if c := l.all(); len(c) != 2 || c[0].event != 3 || c[1].event != 4 {
+	if c := l.all(); len(c) != 2 || c[0].event != 3 || c[1].event != 5 {
 		t.Errorf("calls: %+v", c)
 	}
 	if n := len(other.all()); n != 0 {
