@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,15 +18,18 @@ import (
 	"plague"
 	"plague/internal/durable"
 	"plague/internal/notify"
+	"plague/internal/pki"
 	"plague/internal/store"
 	"plague/internal/store/storetest"
 )
 
 // cluster is the PostgreSQL of this test process; why says why there is none.
-// TestMain alone writes them.
+// mailCert is what mail servers show; the process trusts its CA as it would one
+// of the system's. TestMain alone writes them.
 var (
-	cluster *storetest.Cluster
-	why     error
+	cluster  *storetest.Cluster
+	why      error
+	mailCert tls.Certificate
 )
 
 func TestMain(m *testing.M) {
@@ -34,13 +38,43 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, why)
 		os.Exit(1)
 	}
+	dir, err := os.MkdirTemp("", "plague-notify")
+	if err == nil {
+		err = trust(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	if why == nil {
 		if err := cluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
 	os.Exit(code)
+}
+
+// trust makes a CA and lets this process trust it.
+func trust(dir string) error {
+	if err := pki.CreateCA(dir, "mail", pki.Subject{}); err != nil {
+		return err
+	}
+	ca, err := pki.LoadCA(dir, "mail")
+	if err != nil {
+		return err
+	}
+	cert, key, err := ca.Issue(pki.Request{Role: pki.RoleServer, Name: "mail.example.com"})
+	if err != nil {
+		return err
+	}
+	if mailCert, err = tls.X509KeyPair(cert, key); err != nil {
+		return err
+	}
+	return os.Setenv("SSL_CERT_FILE", filepath.Join(dir, "mail_ca_cert.pem"))
 }
 
 // both runs a test on SQLite and on PostgreSQL.

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"plague"
 	"plague/internal/notify"
+	"plague/internal/pki"
 )
 
 // tell makes one mail to the administrator.
@@ -203,12 +205,56 @@ func TestNoPlainFallback(t *testing.T) {
 	e.TLS, e.User, e.Password = "starttls", "plague", "secret-word"
 	f.start(notify.Config{Email: e, Options: quick()})
 	f.tell()
-	f.until("it was tried", func() bool {
-		ms, err := f.Outbox(f.ctx, true, 1)
-		f.must(err)
-		return len(ms) == 1 && ms[0].Tries > 0 && strings.Contains(ms[0].Error, "STARTTLS")
-	})
+	f.until("it was tried", f.tried("STARTTLS"))
 	if c := s.commands(); strings.Contains(c, "MAIL") || strings.Contains(c, "AUTH") {
 		t.Errorf("the mail server was told:\n%s", c)
+	}
+}
+
+// TestTLS: a mail and the password go over TLS, from the first byte or after
+// STARTTLS, to whoever shows a certificate of that name, and to nobody else.
+func TestTLS(t *testing.T) {
+	for _, mode := range []string{"starttls", "tls"} {
+		t.Run(mode, func(t *testing.T) {
+			f, s := sqlite(t), newTLSMailServer(t, mode, mailCert)
+			e := s.email()
+			e.TLS, e.User, e.Password = mode, "plague", "wrong-word"
+			stop := f.start(notify.Config{Email: e, Options: quick()})
+			f.tell()
+			f.until("the password was refused", f.tried("535"))
+			stop()
+			e.Password = "secret-word"
+			f.start(notify.Config{Email: e, Options: quick()})
+			f.until("the mail is there", func() bool { return len(s.all()) == 1 })
+		})
+		t.Run(mode+" with a certificate of nobody's", func(t *testing.T) {
+			other := t.TempDir()
+			f := sqlite(t)
+			f.must(pki.CreateCA(other, "other", pki.Subject{}))
+			ca, err := pki.LoadCA(other, "other")
+			f.must(err)
+			cert, key, err := ca.Issue(pki.Request{Role: pki.RoleServer, Name: "mail.example.com"})
+			f.must(err)
+			pair, err := tls.X509KeyPair(cert, key)
+			f.must(err)
+			s := newTLSMailServer(t, mode, pair)
+			e := s.email()
+			e.TLS, e.User, e.Password = mode, "plague", "secret-word"
+			f.start(notify.Config{Email: e, Options: quick()})
+			f.tell()
+			f.until("it was refused", f.tried("certificate signed by unknown authority"))
+			if c := s.commands(); strings.Contains(c, "AUTH") || strings.Contains(c, "MAIL") {
+				t.Errorf("the mail server was told:\n%s", c)
+			}
+		})
+	}
+}
+
+// tried says whether a try failed that way.
+func (f *farm) tried(says string) func() bool {
+	return func() bool {
+		ms, err := f.Outbox(f.ctx, true, 1)
+		f.must(err)
+		return len(ms) == 1 && ms[0].Tries > 0 && strings.Contains(ms[0].Error, says)
 	}
 }

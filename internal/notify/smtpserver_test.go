@@ -1,6 +1,8 @@
 package notify_test
 
 import (
+	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"mime/quotedprintable"
@@ -28,7 +30,8 @@ type mailServer struct {
 	t        *testing.T
 	listener net.Listener
 	conns    sync.WaitGroup
-	arrived  chan struct{} // one for each connection, as far as there is room
+	tls      string // starttls, tls, or empty: none
+	cert     tls.Certificate
 
 	mu      sync.Mutex
 	trouble func(n int, at string) string // asked at each step of the n-th connection: "" go on, "drop", "hang", or a reply
@@ -38,13 +41,15 @@ type mailServer struct {
 	open    map[net.Conn]bool
 }
 
-func newMailServer(t *testing.T) *mailServer {
+func newMailServer(t *testing.T) *mailServer { return newTLSMailServer(t, "", tls.Certificate{}) }
+
+func newTLSMailServer(t *testing.T, mode string, cert tls.Certificate) *mailServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &mailServer{t: t, listener: l, arrived: make(chan struct{}, 1000), open: map[net.Conn]bool{}}
+	s := &mailServer{t: t, listener: l, tls: mode, cert: cert, open: map[net.Conn]bool{}}
 	s.conns.Go(s.accept)
 	t.Cleanup(s.close)
 	return s
@@ -89,10 +94,6 @@ func (s *mailServer) accept() {
 		n := s.n
 		s.open[c] = true
 		s.mu.Unlock()
-		select {
-		case s.arrived <- struct{}{}:
-		default:
-		}
 		s.conns.Go(func() {
 			if err := s.serve(c, n); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				s.t.Log("mail server:", err)
@@ -138,6 +139,9 @@ func (s *mailServer) at(c *textproto.Conn, n int, step, reply string) error {
 var errRefused = errors.New("refused")
 
 func (s *mailServer) serve(conn net.Conn, n int) error {
+	if s.tls == "tls" {
+		conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{s.cert}})
+	}
 	c := textproto.NewConn(conn)
 	if err := s.at(c, n, "greeting", "220 mail.example.com ESMTP"); err != nil {
 		return err
@@ -154,7 +158,26 @@ func (s *mailServer) serve(conn net.Conn, n int) error {
 		verb, rest, _ := strings.Cut(line, " ")
 		switch strings.ToUpper(verb) {
 		case "EHLO":
-			err = s.at(c, n, "EHLO", "250 mail.example.com")
+			_, secure := conn.(*tls.Conn)
+			switch {
+			case secure:
+				err = s.at(c, n, "EHLO", "250-mail.example.com\r\n250 AUTH PLAIN")
+			case s.tls == "starttls":
+				err = s.at(c, n, "EHLO", "250-mail.example.com\r\n250-AUTH PLAIN\r\n250 STARTTLS")
+			default:
+				err = s.at(c, n, "EHLO", "250 mail.example.com")
+			}
+		case "STARTTLS":
+			if err = s.at(c, n, "STARTTLS", "220 go on"); err == nil {
+				conn = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{s.cert}})
+				c = textproto.NewConn(conn)
+			}
+		case "AUTH":
+			if _, secure := conn.(*tls.Conn); !secure || rest != "PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00plague\x00secret-word")) {
+				err = c.PrintfLine("535 who are you")
+				break
+			}
+			err = s.at(c, n, "AUTH", "235 fine")
 		case "MAIL":
 			l = letter{from: rest}
 			err = s.at(c, n, "MAIL", "250 fine")
