@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,11 +62,40 @@ func TestFarmRefuses(t *testing.T) {
 			t.Errorf("%s: exit %d, %q, %q; want %d and %q on standard error", tt.name, code, out, errs, tt.code, tt.says)
 		}
 	}
+	f.refusesOversized()
 	if jobs, err := f.client.Jobs(t.Context(), wire.ListFilter{}); err != nil || len(jobs) != 0 {
 		t.Errorf("after the refusals the farm has %+v, %v; want no job", jobs, err)
 	}
 
 	f.until(f.submit(srpm), plague.JobNeedSign) // the farm is well
+}
+
+// refusesOversized asks for what no SRPM may be, past the client's own checks:
+// by its size alone it is refused, before anything of it travels.
+func (f *processFarm) refusesOversized() {
+	f.t.Helper()
+	const size, limit = 5 << 30, "4294967296"
+	digest := strings.Repeat("0", 64)
+	_, err := f.client.Submit(f.t.Context(), wire.Submission{Package: "huge", Source: "huge-1-1.src.rpm", SRPM: digest, Size: size, Target: "devel"})
+	if !errors.Is(err, plague.ErrInvalid) || !strings.Contains(err.Error(), limit) {
+		f.t.Errorf("submission of %d bytes: %v; want it refused with the limit", size, err)
+	}
+	file, err := os.Create(filepath.Join(f.t.TempDir(), "huge-1-1.src.rpm"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer file.Close()
+	if err := file.Truncate(size); err != nil {
+		f.t.Fatal(err)
+	}
+	sent := &progress{screen: newScreen(io.Discard)}
+	err = f.client.put(f.t.Context(), &srpm{file: file, digest: digest, size: size}, 0, sent)
+	if !errors.Is(err, plague.ErrInvalid) || !strings.Contains(err.Error(), limit) || sent.sent > 64<<20 {
+		f.t.Errorf("upload of %d bytes: %v after %d bytes; want it refused with the limit at once", size, err, sent.sent)
+	}
+	if found := mustRun(f.t, "find", f.Dir, "-name", "*"+digest+"*"); found != "" {
+		f.t.Errorf("of what was refused is left: %s", found)
+	}
 }
 
 // newUser makes a certificate for a user and a client's configuration with it;
