@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"plague"
 )
@@ -20,7 +21,7 @@ func TestToolsAndDisksFail(t *testing.T) {
 	f.moveServer(tmpfs(t, f.file("small"), "40m"))
 	tools := t.TempDir()
 
-	t.Run("createrepo_c is gone", func(t *testing.T) {
+	t.Run("createrepo_c is gone, then fails", func(t *testing.T) {
 		f.t = t
 		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
 			entries, _ := os.ReadDir(dir) // a folder on the PATH need not be there
@@ -39,16 +40,19 @@ func TestToolsAndDisksFail(t *testing.T) {
 		f.start()
 		uid := f.submit(tinySRPM(t, "unlisted", ":"))
 		f.until(uid, plague.JobAddToRepo)
-		f.wait("the server's log to say why", func(context.Context) error {
-			if log := string(mustRead(t, f.server.log())); !strings.Contains(log, "createrepo_c") {
-				return errors.New(log)
-			}
-			return nil
-		})
+		f.serverSays("install it: apt install createrepo-c")
+		createrepo := filepath.Join(tools, "createrepo_c")
+		if err := os.WriteFile(createrepo, []byte("#!/bin/sh\necho the stand-in fails >&2\nexit 1\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f.serverSays("the stand-in fails")
 		if job, err := f.client.Job(t.Context(), uid); err != nil || job.Status != string(plague.JobAddToRepo) {
 			t.Errorf("without createrepo_c the job is %s, %v; want addtorepo", job.Status, err)
 		}
-		if err := os.Symlink(mustLook(t, "createrepo_c"), filepath.Join(tools, "createrepo_c")); err != nil {
+		if got := f.published(); len(got) != 0 {
+			t.Errorf("without createrepo_c the repository holds %v", got)
+		}
+		if err := errors.Join(os.Remove(createrepo), os.Symlink(mustLook(t, "createrepo_c"), createrepo)); err != nil {
 			t.Fatal(err)
 		}
 		f.until(uid, plague.JobNeedSign)
@@ -123,10 +127,19 @@ func TestToolsAndDisksFail(t *testing.T) {
 		f.t = t
 		early := f.submit(tinySRPM(t, "before", gate))
 		f.building(early)
-		unlock := f.lockDatabase()
+		unlock, locked := f.lockDatabase(), time.Now()
 		late := f.insist(tinySRPM(t, "meanwhile", ":"))
 		f.openGates() // what ends now cannot be written down
 		late.says("locked", "busy")
+		if out, errs, code := f.run("list"); code != 0 || !strings.Contains(out, "before") {
+			t.Errorf("list with a locked database: exit %d, %s%s", code, out, errs)
+		}
+		f.wait("the lock to last longer than anything that waits for it patiently", func(context.Context) error {
+			if held := time.Since(locked); held < 20*time.Second {
+				return fmt.Errorf("%s", held)
+			}
+			return nil
+		})
 		unlock()
 		late.succeeds()
 		if job := f.until(early, plague.JobNeedSign); job.Archjobs[0].Attempt != 1 {

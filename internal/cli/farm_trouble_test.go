@@ -164,3 +164,14 @@ func (f *processFarm) builder(ctx context.Context, name string) (wire.BuilderRec
 	}
 	return wire.BuilderRecord{}, errors.Join(fmt.Errorf("there is no %s among %d builders", name, len(all)), err)
 }
+
+// serverSays waits until the server's log holds a text.
+func (f *processFarm) serverSays(text string) {
+	f.t.Helper()
+	f.wait("the server's log to say "+text, func(context.Context) error {
+		if log := string(mustRead(f.t, f.server.log())); !strings.Contains(log, text) {
+			return errors.New(log[max(0, len(log)-4000):])
+		}
+		return nil
+	})
+}
