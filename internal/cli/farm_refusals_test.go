@@ -90,6 +90,8 @@ func (f *processFarm) refusesOversized() {
 	}
 	sent := &progress{screen: newScreen(io.Discard)}
 	err = f.client.put(f.t.Context(), &srpm{file: file, digest: digest, size: size}, 0, sent)
+	sent.mu.Lock() // the transport may not have heard yet
+	defer sent.mu.Unlock()
 	if !errors.Is(err, plague.ErrInvalid) || !strings.Contains(err.Error(), limit) || sent.sent > 64<<20 {
 		f.t.Errorf("upload of %d bytes: %v after %d bytes; want it refused with the limit at once", size, err, sent.sent)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"plague"
@@ -104,7 +105,7 @@ func (c *client) put(ctx context.Context, f *srpm, offset int64, p *progress) er
 	if offset < 0 || offset > f.size {
 		return fmt.Errorf("the build server says it has %d bytes of an SRPM of %d", offset, f.size)
 	}
-	p.sent = offset
+	p.from(offset)
 	body := io.TeeReader(io.NewSectionReader(f.file, offset, f.size-offset), p)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.cfg.address+wire.SRPMPath(f.digest), body)
 	if err != nil {
@@ -153,17 +154,29 @@ func refused(resp *http.Response) error {
 }
 
 // progress shows how an upload goes on, on a terminal and only when it takes
-// longer than a second.
+// longer than a second. What was refused half-way may still be sent for a
+// moment after the answer, while the next try begins.
 type progress struct {
 	screen screen
 	name   string
 	total  int64
-	sent   int64
 	began  time.Time
-	shown  time.Time // zero: nothing is on the screen
+
+	mu    sync.Mutex // guards the fields below, and the line on the screen
+	sent  int64
+	shown time.Time // zero: nothing is on the screen
+}
+
+// from begins at an offset.
+func (p *progress) from(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = offset
 }
 
 func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.sent += int64(len(b))
 	now := time.Now()
 	if p.screen.terminal() && now.Sub(p.began) > time.Second && now.Sub(p.shown) > 100*time.Millisecond {
@@ -177,6 +190,8 @@ func (p *progress) Write(b []byte) (int, error) {
 
 // end takes the line off the screen.
 func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !p.shown.IsZero() {
 		fmt.Fprint(p.screen, "\r\x1b[K")
 		p.shown = time.Time{}
