@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -75,74 +76,6 @@ type chaos struct {
 	starts map[string]map[int]bool // attempt's folder: pids of its supervisors
 }
 
-// source is a source package, and how its job has to end.
-type source struct {
-	file string
-	ends plague.JobState
-}
-
-// packages makes the source packages; one in eight fails in %build.
-func (c *chaos) packages(n int) []source {
-	all := make([]source, n)
-	for i := range all {
-		name := fmt.Sprintf("chaos%02d", i)
-		all[i].ends = plague.JobNeedSign
-		shell := fmt.Sprintf("sleep %.1f", 2*c.random.Float64())
-		if i%8 == 7 {
-			all[i].ends = plague.JobFailed
-			shell += "\nexit 7"
-		}
-		all[i].file = tinySRPM(c.t, name, shell)
-	}
-	return all
-}
-
-// submitAll submits each package until the farm has it. A call whose answer was
-// lost is made again, and is then refused as one that is in progress already:
-// which job that is, its package tells.
-func (c *chaos) submitAll(ctx context.Context, all []source) error {
-	for _, s := range all {
-		select {
-		case <-c.due:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		name := strings.TrimSuffix(filepath.Base(s.file), "-1-1.src.rpm")
-		for {
-			_, errs, code := c.run("build", name, s.file, "devel")
-			if code == 0 || code == 5 {
-				break
-			}
-			if code != 6 && code != 1 || ctx.Err() != nil {
-				return fmt.Errorf("build %s: exit %d, %s", name, code, errs)
-			}
-			<-time.After(100 * time.Millisecond)
-		}
-		uid, err := c.uid(ctx, name)
-		if err != nil {
-			return err
-		}
-		c.mu.Lock()
-		c.want[uid] = s.ends
-		c.mu.Unlock()
-	}
-	return nil
-}
-
-// uid finds the one job of a package.
-func (c *chaos) uid(ctx context.Context, name string) (plague.JobID, error) {
-	for {
-		jobs, err := c.client.Jobs(ctx, wire.ListFilter{Package: name})
-		if err == nil && len(jobs) == 1 {
-			return jobs[0].Uid, nil
-		}
-		if err == nil || ctx.Err() != nil {
-			return 0, fmt.Errorf("%s has %d jobs, want one (%w)", name, len(jobs), err)
-		}
-		<-time.After(100 * time.Millisecond)
-	}
-}
-
 // killAll kills at random moments, and starts again what it has killed.
 func (c *chaos) killAll(ctx context.Context, kills, jobs int) {
 	for k := range kills {
@@ -179,20 +112,10 @@ func (c *chaos) killAll(ctx context.Context, kills, jobs int) {
 // job, so that its budget for losses lasts.
 func (c *chaos) killSupervisor() {
 	all := supervisors(c.Dir)
-	for _, pid := range slices.Sorted(mapKeys(all)) {
+	for _, pid := range slices.Sorted(maps.Keys(all)) {
 		if _, n, _ := strings.Cut(filepath.Base(all[pid]), "-"); n == "1" || n == "2" {
 			syscall.Kill(pid, syscall.SIGKILL) // it may have ended meanwhile
 			return
-		}
-	}
-}
-
-func mapKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
 		}
 	}
 }
