@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"plague"
+	"plague/internal/notify"
 )
 
 // serverConfig is what /etc/plague/server/server.cfg says.
@@ -30,6 +32,8 @@ type serverConfig struct {
 	tls12      bool
 	lease      time.Duration
 	srpmDir    string
+	email      notify.Email
+	hooks      []notify.Hook
 	plain      bool // metadata = plain: repositories that no dnf can use, for `plague bench`
 }
 
@@ -48,6 +52,8 @@ func serverOptions() map[string][]string {
 			"builders", "use_srpm_not_cvs", "use_cvs", "userdb", "address", "hostname", "ui_port", "files_port", "web_port", "tls12", "lease",
 			"srpm_dir", "metadata",
 		},
+		"Email": notify.EmailOptions(),
+		"Hooks": nil,
 	}
 }
 
@@ -87,8 +93,33 @@ func readServerConfig(file string) (*serverConfig, error) {
 		}
 		c.builders = append(c.builders, b)
 	}
-	c.targets, err = readTargets(s.path("target_configs_dir", "targets"), s.set["targets"].list)
-	return c, err
+	if c.targets, err = readTargets(s.path("target_configs_dir", "targets"), s.set["targets"].list); err != nil {
+		return nil, err
+	}
+	return c, c.told(s)
+}
+
+// told reads who hears of what happens.
+func (c *serverConfig) told(s *settings) (err error) {
+	c.email, err = notify.ParseEmail(func(o string) string { return s.text(o, "") }, func(o string) string { return s.path(o, "") })
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.file, err)
+	}
+	for _, name := range s.names() {
+		short, ok := strings.CutPrefix(name, "Hooks.")
+		if !ok {
+			continue
+		}
+		h, err := notify.ParseHook(short, s.set[name].text, s.beside)
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", s.file, s.set[name].line, err)
+		}
+		if h.Target != "" && !slices.ContainsFunc(c.targets, func(t plague.Target) bool { return t.String() == h.Target }) {
+			return s.wrong(name, "has a target that this server does not have")
+		}
+		c.hooks = append(c.hooks, h)
+	}
+	return nil
 }
 
 func (c *serverConfig) numbers(s *settings) (err error) {

@@ -15,6 +15,7 @@ import (
 	"plague"
 	"plague/internal/artifact"
 	"plague/internal/durable"
+	"plague/internal/notify"
 	"plague/internal/pki"
 	"plague/internal/repo"
 	"plague/internal/server"
@@ -71,6 +72,10 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	notifier, err := notify.New(ctx, notify.Config{Name: srv.Name, DB: db, Email: cfg.email, Hooks: cfg.hooks, Results: results, LogDir: server.LogDir, URL: cfg.url(cfg.webPort), Log: log})
+	if err != nil {
+		return err
+	}
 	doors := []door{
 		{port: cfg.uiPort, tls: pki.ServerConfig(keys.cert, keys.users, pki.RoleUser), handler: known(srv.UsersDoor(), func(id pki.Identity) string { return id.Email })},
 		{port: cfg.filesPort, tls: cfg.buildersTLS(keys), handler: known(srv.BuildersDoor(), func(id pki.Identity) string { return id.Name })},
@@ -85,6 +90,7 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	}
 	log.Info("server is up", "users", cfg.url(cfg.uiPort), "builders", cfg.url(cfg.filesPort), "web", cfg.url(cfg.webPort))
 	g.Go(func() error { return srv.Run(ctx) })
+	g.Go(func() error { return notifier.Run(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -156,7 +162,7 @@ func (c *serverConfig) assemble(ctx context.Context, db *store.DB, k serverKeys,
 	}
 	srv, err := server.New(ctx, server.Config{
 		Name: fmt.Sprintf("%s:%d", name, c.uiPort), DB: db, Artifacts: artifacts, Results: results, Tree: tree,
-		Targets: c.targets, Builders: c.links(k), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
+		Targets: c.targets, Builders: c.links(k), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort), Events: &notify.Stream{DB: db, Done: ctx.Done(), Log: log},
 		Options: server.Options{Lease: c.lease, SRPMs: c.srpmDir}, Log: log,
 	})
 	return srv, results, err

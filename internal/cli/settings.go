@@ -166,7 +166,11 @@ func (s *settings) text(name, fallback string) string {
 // path gives an option that names a file: relative ones count from the
 // configuration's folder, and ~ is the home.
 func (s *settings) path(name, fallback string) string {
-	v := s.text(name, fallback)
+	return s.beside(s.text(name, fallback))
+}
+
+// beside makes the name of a file absolute.
+func (s *settings) beside(v string) string {
 	if rest, ok := strings.CutPrefix(v, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
 			return filepath.Join(home, rest)

@@ -29,11 +29,11 @@ func hookKinds() []string {
 
 // ParseHook reads one line of configuration,
 //
-//	name = https://host/path secret=FILE [what=job,published] [allow=10.1.0.0/16,…]
+//	name = https://host/path secret=FILE [target=NAME] [what=job,published] [allow=10.1.0.0/16,…]
 //
 // with the secret in a file of its own. path makes the name of a file absolute.
-func ParseHook(name, value, target string, path func(string) string) (Hook, error) {
-	h := Hook{Name: name, Target: target}
+func ParseHook(name, value string, path func(string) string) (Hook, error) {
+	h := Hook{Name: name}
 	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`).MatchString(name) {
 		return h, wrong("hook", name, "has a name with other characters than letters, digits, dot, dash and underscore")
 	}
@@ -57,9 +57,6 @@ func ParseHook(name, value, target string, path func(string) string) (Hook, erro
 	if u.Scheme == "http" && len(h.Allow) == 0 {
 		return h, wrong("hook "+name, "…", "is http://, which goes to addresses that allow= names and nowhere else")
 	}
-	if target != "" {
-		h.Name = target + "/" + name // each target has names of its own
-	}
 	return h, nil
 }
 
@@ -69,6 +66,9 @@ func (h *Hook) option(word string, path func(string) string) (err error) {
 	case "secret":
 		h.Secret, err = Secret(path(value))
 		return err
+	case "target":
+		h.Target = value
+		return nil
 	case "what":
 		h.What = strings.Split(value, ",")
 		for _, w := range h.What {
@@ -88,7 +88,7 @@ func (h *Hook) option(word string, path func(string) string) (err error) {
 		return nil
 	}
 	hint := ""
-	if near := plague.Nearest(key, []string{"secret", "what", "allow"}); near != "" {
+	if near := plague.Nearest(key, []string{"secret", "target", "what", "allow"}); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("hook %s: unknown %q", h.Name, key), hint)

@@ -295,8 +295,8 @@ func TestParseHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := func(name string) string { return filepath.Join(dir, name) }
-	h, err := notify.ParseHook("releng", "https://h.example.com/x  secret=secret\n what=job,published allow=10.1.2.3/16", target, path)
-	if err != nil || h.Secret != "word" || h.Name != target+"/releng" || h.URL != "https://h.example.com/x" || len(h.What) != 2 || h.Allow[0].String() != "10.1.0.0/16" {
+	h, err := notify.ParseHook("releng", "https://h.example.com/x  secret=secret\n what=job,published allow=10.1.2.3/16 target="+target, path)
+	if err != nil || h.Secret != "word" || h.Name != "releng" || h.Target != target || h.URL != "https://h.example.com/x" || len(h.What) != 2 || h.Allow[0].String() != "10.1.0.0/16" {
 		t.Errorf("%+v, %v", h, err)
 	}
 	for value, says := range map[string]string{
@@ -312,11 +312,11 @@ func TestParseHook(t *testing.T) {
 		"https://h/ secret=secret allow=10":       "networks",
 		"https://h/ secret=secret alow=1.2.3.4/8": "did you mean allow",
 	} {
-		if _, err := notify.ParseHook("releng", value, "", path); !errors.Is(err, plague.ErrInvalid) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hush") {
+		if _, err := notify.ParseHook("releng", value, path); !errors.Is(err, plague.ErrInvalid) || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q: %v, want %q", value, err, says)
 		}
 	}
-	if _, err := notify.ParseHook("a/b", "https://h/ secret=secret", "", path); !errors.Is(err, plague.ErrInvalid) {
+	if _, err := notify.ParseHook("a/b", "https://h/ secret=secret", path); !errors.Is(err, plague.ErrInvalid) {
 		t.Errorf("name a/b: %v", err)
 	}
 }

@@ -377,7 +377,7 @@ func (a *attendant) show(ctx context.Context, now time.Time) error {
 	if same(b, a.shown) {
 		return nil
 	}
-	if err := a.s.DB.PutBuilder(ctx, a.term, b); err != nil {
+	if err := a.s.DB.NoteBuilder(ctx, a.term, now, b); err != nil {
 		return err
 	}
 	a.shown = b

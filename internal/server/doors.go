@@ -25,7 +25,17 @@ func (s *Server) UsersDoor() http.Handler {
 	mux.Handle("PUT /srpm/{digest}", s.handler(s.putSRPM))
 	mux.Handle("HEAD /srpm/{digest}", s.handler(s.headSRPM))
 	mux.Handle("GET /log/{uid}/{arch}/{name}", s.handler(s.getLog))
+	mux.Handle("GET /events", s.handler(s.getEvents))
 	return mux
+}
+
+// getEvents serves the stream of events to users.
+func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.caller(r.Context()); err != nil {
+		return err
+	}
+	s.Events.ServeHTTP(w, r)
+	return nil
 }
 
 // BuildersDoor is what builders reach: the SRPMs that their attempts name. The

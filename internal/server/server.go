@@ -92,6 +92,7 @@ type Config struct {
 	Builders  []Link
 	Base      *http.Client // for the base repositories
 	RepoURL   string       // https://host:port of the repositories, as builders reach it
+	Events    http.Handler // the stream of events, for users
 	Options   Options
 	Log       *slog.Logger
 }

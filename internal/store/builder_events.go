@@ -9,9 +9,10 @@ import (
 	"plague"
 )
 
-// NoteBuilder is PutBuilder with an event, in the same transaction, when the
-// builder takes nothing new any more (to suspended, with the reason) or does
-// again (to ready). A new leader that finds it as it was writes none.
+// NoteBuilder writes down what the leader knows of a builder, if it differs; with an
+// event, in the same transaction, when the builder takes nothing new any more (to
+// suspended, with the reason) or does again (to ready). A new leader that finds it
+// as it was writes none.
 func (db *DB) NoteBuilder(ctx context.Context, t Term, at time.Time, b plague.Builder) error {
 	return db.lead(ctx, t, func(tx *tx) error {
 		was, err := text(tx.row(`SELECT suspended FROM builders WHERE name = $1`+tx.db.forUpdate(), b.Name))

@@ -7,11 +7,7 @@ import (
 	"plague"
 )
 
-// PutBuilder writes down what the leader knows of a builder, if it differs.
-func (db *DB) PutBuilder(ctx context.Context, t Term, b plague.Builder) error {
-	return db.lead(ctx, t, func(tx *tx) error { return tx.putBuilder(b) })
-}
-
+// putBuilder writes down what the leader knows of a builder, if it differs.
 func (tx *tx) putBuilder(b plague.Builder) error {
 	_, err := tx.exec(`INSERT INTO builders (name, address, instance, alive, suspended, arches, targets, slots, free, seen_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO UPDATE SET address = excluded.address, instance = excluded.instance,

@@ -40,7 +40,7 @@ func TestOldLeader(t *testing.T) {
 			"Ended":        func() error { return f.Ended(f.ctx, old, f.now, a, "b1", nil, nil) },
 			"Back":         func() error { _, err := f.Back(f.ctx, old, f.now, a, "b1", plague.FailureLost, "lost", 5); return err },
 			"Publish":      func() error { return f.Publish(f.ctx, old, f.now, f.next(), ps) },
-			"PutBuilder":   func() error { return f.PutBuilder(f.ctx, old, plague.Builder{Name: "b1"}) },
+			"NoteBuilder":  func() error { return f.NoteBuilder(f.ctx, old, f.now, plague.Builder{Name: "b1"}) },
 			"DropUploads":  func() error { _, err := f.DropUploads(f.ctx, old, f.now.Add(time.Hour)); return err },
 			"Condemn":      func() error { return f.Condemn(f.ctx, old, f.now, []string{digest("loose")}) },
 			"Deleting":     func() error { _, err := f.Deleting(f.ctx, old, f.now, 10); return err },

@@ -124,11 +124,11 @@ func TestQueue(t *testing.T) {
 func TestBuilders(t *testing.T) {
 	both(t, func(t *testing.T, f *farm) {
 		b := plague.Builder{Name: "b1", Address: "https://b1:8888", Instance: "i", Alive: true, Arches: []string{"x86_64", "i686"}, Targets: []string{"lab-*"}, Slots: 4, Free: 2, SeenAt: f.now}
-		f.must(f.PutBuilder(f.ctx, f.term, b))
-		f.must(f.PutBuilder(f.ctx, f.term, plague.Builder{Name: "a2", Suspended: "two instances"}))
+		f.must(f.NoteBuilder(f.ctx, f.term, f.now, b))
+		f.must(f.NoteBuilder(f.ctx, f.term, f.now, plague.Builder{Name: "a2", Suspended: "two instances"}))
 		b.Free = 1
-		f.must(f.PutBuilder(f.ctx, f.term, b))
-		f.must(f.PutBuilder(f.ctx, f.term, b))
+		f.must(f.NoteBuilder(f.ctx, f.term, f.now, b))
+		f.must(f.NoteBuilder(f.ctx, f.term, f.now, b))
 		got, err := f.Builders(f.ctx)
 		f.must(err)
 		if len(got) != 2 || got[0].Name != "a2" || got[0].Suspended != "two instances" || got[1].Free != 1 || !got[1].Alive || !slices.Equal(got[1].Arches, b.Arches) ||

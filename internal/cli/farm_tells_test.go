@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"plague"
+)
+
+// TestFarmTells: with a mail server, a hook and a reader of the stream, each
+// hears of a build, and what they hear is signed and from the farm.
+func TestFarmTells(t *testing.T) {
+	f := newProcessFarm(t, shape{builders: 1, slots: 1})
+	mails, hooks := listenSMTP(t), &heard{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		sum := hmac.New(sha256.New, []byte("word"))
+		sum.Write([]byte(r.Header.Get("Plague-Timestamp") + "." + string(body)))
+		if err != nil || r.Header.Get("Plague-Signature") != "sha256="+hex.EncodeToString(sum.Sum(nil)) {
+			http.Error(w, "not the farm", http.StatusForbidden)
+			return
+		}
+		hooks.add(string(body))
+	}))
+	defer srv.Close()
+	secret := f.file("server", "hook.secret")
+	if err := os.WriteFile(secret, []byte("word\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "chown", "plague-server:", secret)
+	config := f.file("server", "server.cfg")
+	told := fmt.Sprintf("\n[Email]\nemail_from = farm@example.com\nsmtp_server = 127.0.0.1\nsmtp_port = %d\nsmtp_tls = none\n"+
+		"[Hooks]\nlisten = %s/it secret=%s allow=127.0.0.0/8 target=lab-12-extras\n", mails.port, srv.URL, secret)
+	if err := os.WriteFile(config, []byte(string(mustRead(t, config))+told), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.start()
+	uid := f.submit(tinySRPM(t, "told", ":"))
+	f.until(uid, plague.JobNeedSign)
+	failed := f.submit(tinySRPM(t, "broken", "echo what went wrong\nexit 3"))
+	f.until(failed, plague.JobFailed)
+	f.wait("mails of both", func(context.Context) error {
+		return mails.says("To: <packager@example.com>", "told-1-1", "broken-1-1", "what went wrong")
+	})
+	f.wait("calls for both", func(context.Context) error {
+		return hooks.says(`"to":"needsign"`, `"to":"failed"`, `"nvr":"told-1-1"`, `"nvr":"broken-1-1"`)
+	})
+	out, err := exec.CommandContext(t.Context(), "curl", "-sS", "--fail", "--cacert", f.file("client", "buildsystem_ca_cert.pem"),
+		"--cert", f.file("client", "user_key_and_cert.pem"), f.Users+"/events?since=0").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), `"to":"needsign"`) || !strings.Contains(string(out), `"to":"failed"`) {
+		t.Errorf("the stream: %v, %s", err, out)
+	}
+}
+
+// heard is what somebody was told.
+type heard struct {
+	mu  sync.Mutex // guards all
+	all strings.Builder
+}
+
+func (h *heard) add(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all.WriteString(text + "\n")
+}
+
+func (h *heard) says(words ...string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, w := range words {
+		if !strings.Contains(h.all.String(), w) {
+			return fmt.Errorf("no %q in\n%s", w, h.all.String())
+		}
+	}
+	return nil
+}
+
+// mailServer takes every mail: RFC 5321 as far as a client that sends needs it.
+type mailServer struct {
+	heard
+	port int
+}
+
+func listenSMTP(t *testing.T) *mailServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mailServer{port: l.Addr().(*net.TCPAddr).Port}
+	var sessions sync.WaitGroup
+	t.Cleanup(func() { l.Close(); sessions.Wait() })
+	sessions.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				return
+			}
+			sessions.Go(func() {
+				defer conn.Close()
+				defer context.AfterFunc(t.Context(), func() { conn.Close() })()
+				m.session(conn)
+			})
+		}
+	})
+	return m
+}
+
+func (m *mailServer) session(conn net.Conn) {
+	fmt.Fprint(conn, "220 mail.example.com\r\n")
+	data := false
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		line := lines.Text()
+		switch verb, _, _ := strings.Cut(line, " "); {
+		case data && line != ".":
+			m.add(line)
+			continue
+		case !data && verb == "DATA":
+			data = true
+			fmt.Fprint(conn, "354 go on\r\n")
+			continue
+		case !data && verb == "QUIT":
+			fmt.Fprint(conn, "221 bye\r\n")
+			return
+		}
+		data = false
+		fmt.Fprint(conn, "250 yes\r\n")
+	}
+}
