@@ -243,6 +243,9 @@ func TestExamplesAreRead(t *testing.T) {
 	for _, name := range []string{"server_key_and_cert", "builder1_key_and_cert", "buildsystem_ca_cert", "users_ca_cert", "server_cert"} {
 		write(t, filepath.Join(dir, "certs", name+".pem"), "no key\n")
 	}
+	if err := os.WriteFile(filepath.Join(dir, "releng.secret"), []byte("a word\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, who := range []string{"server", "builder"} {
 		out, err := command(t, binary, who, "-c", filepath.Join(dir, who+".cfg"))
 		if err == nil || !strings.Contains(out, "_key_and_cert.pem") || strings.Contains(out, "unknown") {
