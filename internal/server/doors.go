@@ -104,7 +104,7 @@ func (s *Server) putSRPM(w http.ResponseWriter, r *http.Request) error {
 	}
 	total := offset + r.ContentLength
 	if r.ContentLength < 0 || total > s.Options.MaxSRPM {
-		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("an upload needs its Content-Length, and %d bytes at most", s.Options.MaxSRPM), "")
+		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("an upload needs its Content-Length, and %d bytes at most", s.Options.MaxSRPM), "`rpm -qplv` shows what makes an SRPM large")
 	}
 	if err := s.withinQuota(r.Context(), u, total); err != nil {
 		return err

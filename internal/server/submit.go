@@ -109,7 +109,7 @@ func (s *Server) priority(u plague.User, asked int) int {
 func (s *Server) wantUpload(in wire.Submission, digest artifact.Digest) (wire.Submitted, error) {
 	if in.Size <= 0 || in.Size > s.Options.MaxSRPM {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid,
-			fmt.Sprintf("an SRPM of %d bytes is not taken: the limit is %d", in.Size, s.Options.MaxSRPM), "")
+			fmt.Sprintf("an SRPM of %d bytes is not taken: the limit is %d", in.Size, s.Options.MaxSRPM), "`rpm -qplv` shows what makes it so large")
 	}
 	offset, err := s.Artifacts.Offset(digest)
 	if err != nil {
