@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"plague"
+
+	"golang.org/x/sys/unix"
 )
 
 // A supervisor and a daemon meet in the attempt's folder, however often either
@@ -212,8 +214,7 @@ func near(dir string) (string, *os.File, error) {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), controlFile), f, nil
 }
 
-// listen opens the socket for uid. The folder is the daemon's: what it may put
-// in the place of either meanwhile must not become its own.
+// listen opens the socket for uid.
 func listen(dir string, uid int) (*net.UnixListener, error) {
 	name, f, err := near(dir)
 	if err != nil {
@@ -225,11 +226,30 @@ func listen(dir string, uid int) (*net.UnixListener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false) // its name is gone with the folder
-	if err := os.Lchown(name, uid, -1); err != nil {
+	if err := giveSocket(int(f.Fd()), uid); err != nil {
 		l.Close()
-		return nil, err
+		return nil, fmt.Errorf("%s of %s: %w", controlFile, dir, err)
 	}
 	return l, nil
+}
+
+// giveSocket gives away the socket in a folder. The folder is the daemon's: what
+// it may put in the socket's place, such as a hard link to a file of root's, must
+// not become its own.
+func giveSocket(folder, uid int) error {
+	fd, err := unix.Openat(folder, controlFile, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
+		return errors.New("it is not the socket that was made")
+	}
+	return unix.Fchownat(fd, "", uid, -1, unix.AT_EMPTY_PATH)
 }
 
 func dial(ctx context.Context, dir string) (net.Conn, error) {

@@ -3,6 +3,7 @@ package builder
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"plague"
 	"plague/internal/buildroot"
 	"plague/internal/durable"
+
+	"golang.org/x/sys/unix"
 )
 
 // What the daemon may put on the way to an attempt's folder leads root nowhere.
@@ -50,15 +53,107 @@ func TestOpenFolderFollowsNothing(t *testing.T) {
 			if err := lay(work, foreign); err != nil {
 				t.Fatal(err)
 			}
-			if f, err := OpenFolder(work, "daemon/attempts/1-1"); err == nil {
-				f.Close()
-				t.Error("it was opened")
-			}
+			opens(t, work, "daemon/attempts/1-1", false)
 		})
 	}
-	if f, err := OpenFolder(t.TempDir(), "../"); err == nil {
-		f.Close()
-		t.Error("it leads outside")
+	work := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(work, "daemon", "attempts"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	opens(t, work, "daemon/attempts", true)
+	opens(t, work, ".", true)
+	opens(t, work, "../", false)
+	opens(t, work, "daemon/../../", false)
+	opens(t, work, "/tmp", false)
+}
+
+// opens says whether a folder can be opened, in this kernel's way and in an older one's.
+func opens(t *testing.T, work, name string, want bool) {
+	t.Helper()
+	top, err := os.Open(work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer top.Close()
+	for way, open := range map[string]func(int, string) (int, error){"openat2": openBeneath, "by step": openByStep} {
+		fd, err := open(int(top.Fd()), name)
+		if (err == nil) != want {
+			t.Errorf("%s %s: %v", name, way, err)
+		}
+		if err == nil {
+			unix.Close(fd)
+		}
+	}
+}
+
+// A folder is made and given away, and a link in its place is neither followed nor
+// given away.
+func TestMakeFollowsNothing(t *testing.T) {
+	work, foreign := t.TempDir(), t.TempDir()
+	in, err := OpenFolder(work, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for range 2 { // the second time it is there
+		if err := in.Make("attempts", os.Getuid(), os.Getgid()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := swap(filepath.Join(work, "attempts"), func(name string) error { return os.Symlink(foreign, name) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Make("attempts", os.Getuid(), os.Getgid()); err == nil {
+		t.Error("a link was taken for the folder")
+	}
+}
+
+// What took the socket's place is not given to the daemon, a hard link to a socket
+// of root's included.
+func TestSocketIsGivenAlone(t *testing.T) {
+	for name, lay := range map[string]func(name, foreign string) error{
+		"a symbolic link": func(name, foreign string) error { return os.Symlink(foreign, name) },
+		"a hard link":     func(name, foreign string) error { return os.Link(foreign, name) },
+		"a file":          func(name, _ string) error { return os.WriteFile(name, nil, 0o600) },
+	} {
+		dir, foreign := t.TempDir(), filepath.Join(t.TempDir(), "socket")
+		l, err := net.Listen("unix", foreign)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if err := lay(filepath.Join(dir, controlFile), foreign); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := giveSocket(int(f.Fd()), os.Getuid()); err == nil {
+			t.Errorf("%s was given away", name)
+		}
+	}
+}
+
+// What the daemon cannot read itself, root does not read for it.
+func TestSuperviseReadsTheDaemonsAlone(t *testing.T) {
+	d, err := durable.Open(t.TempDir(), 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.WriteFile(recordFile, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for uid, want := range map[int]bool{-1: true, os.Getuid(): true, os.Getuid() + 1: false} {
+		f, err := (&Supervision{Dir: d, FetchUID: uid}).regular(recordFile)
+		if (err == nil) != want {
+			t.Errorf("of uid %d, asked for as uid %d: %v", os.Getuid(), uid, err)
+		}
+		if err == nil {
+			f.Close()
+		}
 	}
 }
 
@@ -136,7 +231,7 @@ func TestSuperviseFollowsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer d.Close()
-			err = Supervise(t.Context(), Supervision{Dir: d, Backend: buildroot.Null{}, News: func(News) {}})
+			err = Supervise(t.Context(), Supervision{Dir: d, Backend: buildroot.Null{}, FetchUID: -1, News: func(News) {}})
 			outcome, _ := os.ReadFile(filepath.Join(dir, outcomeFile)) // without a record there is none
 			said := fmt.Sprint(string(outcome), err)
 			if !strings.Contains(said, "path escapes from parent") && !strings.Contains(said, "is no regular file") {

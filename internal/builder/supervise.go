@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"syscall"
 	"time"
 
 	"plague"
@@ -28,7 +29,7 @@ type Supervision struct {
 	Dir      *durable.Dir // the attempt's folder
 	Backend  Backend
 	FirstUID int    // uid of slot 0; slot n has FirstUID+n
-	FetchUID int    // downloads run as this user; -1: as the supervisor itself
+	FetchUID int    // of the daemon, whose the folder is: downloads run as this user; -1: as the supervisor itself
 	FetchGID int    // of the same
 	CACert   string // file with the CA of the farm's own repositories
 	Hostname string // name that builds see as their host
@@ -123,8 +124,12 @@ func (s *Supervision) regular(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(fmt.Errorf("%s is no regular file", name), err, f.Close())
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); s.FetchUID >= 0 && (!ok || int(st.Uid) != s.FetchUID) { // a hard link
+		return nil, errors.Join(fmt.Errorf("%s is not the daemon's", name), f.Close())
 	}
 	return f, nil
 }

@@ -37,7 +37,8 @@ func Rebind(work *durable.Dir) (was Bound, err error) {
 		return was, err
 	}
 	defer f.Close()
-	if err := json.NewDecoder(io.LimitReader(f, 1<<16)).Decode(&was); err != nil {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || json.NewDecoder(io.LimitReader(f, 1<<16)).Decode(&was) != nil {
 		was = Bound{Farm: "unknown"} // what cannot be read is what is to be forgotten
 	}
 	return was, work.Remove(fenceFile)

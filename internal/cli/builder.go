@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -100,12 +101,13 @@ func (c *builderConfig) folders(uid, gid int) (string, error) {
 			return "", fmt.Errorf("option work_dir: %w", err)
 		}
 	}
-	for _, dir := range []string{filepath.Join(c.workDir, "daemon"), filepath.Join(c.workDir, "daemon", "attempts")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for _, name := range []string{"daemon", "daemon/attempts"} {
+		in, err := builder.OpenFolder(c.workDir, filepath.Dir(name))
+		if err != nil {
 			return "", fmt.Errorf("option work_dir: %w", err)
 		}
-		if err := os.Lchown(dir, uid, gid); err != nil {
-			return "", err
+		if err := errors.Join(in.Make(filepath.Base(name), uid, gid), in.Close()); err != nil {
+			return "", fmt.Errorf("option work_dir: %w", err)
 		}
 	}
 	return c.workDir, nil
