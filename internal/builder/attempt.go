@@ -258,10 +258,10 @@ func (b *Builder) run(ctx context.Context, a *attempt, dir string) (Outcome, err
 	return o, nil
 }
 
-// haltTick is how often a supervisor that does not end is told again.
+// haltTick is how soon a supervisor that does not end is stopped again.
 const haltTick = time.Second
 
-// halt tells a supervisor to stop until the watch on it ends.
+// halt stops a supervisor until the watch on it ends.
 func (b *Builder) halt(ctx context.Context, dir string) {
 	for ctx.Err() == nil {
 		if err := b.Launcher.Stop(ctx, b.Work.Path(dir)); err != nil && ctx.Err() == nil {

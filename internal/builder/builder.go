@@ -30,7 +30,9 @@ type Launcher interface {
 	// none lives in the folder it returns nil at once: then the folder says
 	// how it ended.
 	Watch(ctx context.Context, dir string, news func(News)) error
-	// Stop makes the supervisor end its build now. No supervisor: no error.
+	// Stop makes the supervisor end its build now, by force if it is deaf. It
+	// may return before that, and is called again then, or wait for it until
+	// ctx ends. No supervisor: no error.
 	Stop(ctx context.Context, dir string) error
 }
 

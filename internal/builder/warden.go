@@ -2,13 +2,13 @@ package builder
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,9 +37,10 @@ type Warden struct {
 	mu sync.Mutex // one sweep at a time, and none while a supervisor begins
 }
 
-// request is a line from the daemon, reply the line back.
+// request is a line from the daemon, reply the line back. Either names an attempt's folder.
 type request struct {
-	Start string `json:"start"` // name of an attempt's folder
+	Start string `json:"start,omitempty"` // begin its supervisor
+	Kill  string `json:"kill,omitempty"`  // end it by force
 }
 
 type reply struct {
@@ -110,12 +111,10 @@ func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
 	for lines.Scan() {
 		var q request
 		var r reply
-		err := json.Unmarshal(lines.Bytes(), &q)
-		if err == nil {
-			err = w.start(ctx, q.Start)
-		}
-		if err != nil {
-			w.Log.Error("supervisor not started", "attempt", q.Start, "error", err)
+		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
+			r.Error = err.Error()
+		} else if err := w.answer(ctx, q); err != nil {
+			w.Log.Error("supervisor not started, or not killed", "start", q.Start, "kill", q.Kill, "error", err)
 			r.Error = err.Error()
 		}
 		line, err := json.Marshal(r)
@@ -128,18 +127,30 @@ func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
 	}
 }
 
+func (w *Warden) answer(ctx context.Context, q request) error {
+	name := cmp.Or(q.Kill, q.Start)
+	if !attemptName().MatchString(name) {
+		return fmt.Errorf("%q does not name an attempt", name)
+	}
+	if q.Kill != "" {
+		return w.kill(ctx, name)
+	}
+	return w.start(ctx, name)
+}
+
 // attemptName is all that the daemon may ask for: it is not trusted with paths.
 func attemptName() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{1,18}-[0-9]{1,9}$`) }
 
 // readyTimeout is how long a supervisor may take until it holds its folder.
 const readyTimeout = 10 * time.Second
 
+func (w *Warden) supervisor(name string) *exec.Cmd {
+	return w.Supervise(filepath.Join(w.Work, w.Attempts, name))
+}
+
 // start begins a supervisor in a session of its own and waits until it holds
 // its folder: from then on the folder tells whether it lives.
 func (w *Warden) start(ctx context.Context, name string) error {
-	if !attemptName().MatchString(name) {
-		return fmt.Errorf("%q does not name an attempt", name)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ready, tell, err := os.Pipe()
@@ -147,7 +158,7 @@ func (w *Warden) start(ctx context.Context, name string) error {
 		return err
 	}
 	defer ready.Close()
-	cmd := w.Supervise(filepath.Join(w.Work, w.Attempts, name))
+	cmd := w.supervisor(name)
 	cmd.ExtraFiles = append([]*os.File{tell}, cmd.ExtraFiles...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -219,70 +230,3 @@ func socketPair() (ours, theirs *os.File, err error) {
 	}
 	return os.NewFile(uintptr(fds[0]), "daemon"), os.NewFile(uintptr(fds[1]), "warden"), nil
 }
-
-// Processes is the daemon's Launcher: supervisors are processes that the
-// warden starts.
-type Processes struct {
-	warden  net.Conn
-	replies chan reply
-	mu      sync.Mutex // one request at a time
-}
-
-// NewProcesses speaks with the warden over conn.
-func NewProcesses(conn net.Conn) *Processes {
-	return &Processes{warden: conn, replies: make(chan reply)}
-}
-
-// Run takes in the warden's answers until ctx ends or the warden is gone, which
-// is the error: without it nothing can be begun, and the next warden needs the
-// door that this daemon holds.
-func (p *Processes) Run(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { p.warden.Close() })()
-	lines := bufio.NewScanner(p.warden)
-	for lines.Scan() {
-		var r reply
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return fmt.Errorf("warden: %w", err)
-		}
-		select {
-		case p.replies <- r:
-		case <-ctx.Done():
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return fmt.Errorf("the warden is gone: %w", errors.Join(io.ErrUnexpectedEOF, lines.Err()))
-}
-
-// Start has the warden begin a supervisor. When the warden is gone the daemon
-// is about to end, and it is ctx that says so: the attempt has not failed.
-func (p *Processes) Start(ctx context.Context, dir string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	line, err := json.Marshal(request{Start: filepath.Base(dir)})
-	if err != nil {
-		return err
-	}
-	if _, err := p.warden.Write(append(line, '\n')); err != nil {
-		<-ctx.Done()
-		return fmt.Errorf("warden: %w", err)
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case r := <-p.replies:
-		if r.Error != "" {
-			return errors.New(r.Error)
-		}
-		return nil
-	}
-}
-
-// Watch tells what a supervisor does until it is gone.
-func (p *Processes) Watch(ctx context.Context, dir string, news func(News)) error {
-	return watchSupervisor(ctx, dir, news)
-}
-
-// Stop asks a supervisor to end its build.
-func (p *Processes) Stop(ctx context.Context, dir string) error { return stopSupervisor(ctx, dir) }
