@@ -32,7 +32,8 @@ func (w *Warden) kill(ctx context.Context, name string) error {
 	if err := w.died(ctx, name); err != nil {
 		return err
 	}
-	return w.sweep()
+	_, err = w.sweep()
+	return err
 }
 
 // processes finds an attempt's supervisor by its command line, for it may be an

@@ -49,7 +49,8 @@ type reply struct {
 
 // Run starts the daemon and serves it until it ends or ctx does.
 func (w *Warden) Run(ctx context.Context) error {
-	if err := w.sweep(); err != nil {
+	adopted, err := w.sweep()
+	if err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	ours, theirs, err := socketPair()
@@ -72,11 +73,11 @@ func (w *Warden) Run(ctx context.Context) error {
 		return fmt.Errorf("daemon: %w", err)
 	}
 	theirs.Close()
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		w.serve(ctx, ours)
-	}()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { w.serve(ctx, ours) })
+	tasks.Go(func() { w.follow(ctx, adopted) })
 	done := make(chan error, 1)
 	go func() { done <- daemon.Wait() }()
 	select {
@@ -85,7 +86,8 @@ func (w *Warden) Run(ctx context.Context) error {
 		err = w.end(daemon, done)
 	}
 	ours.Close()
-	<-served
+	cancel()
+	tasks.Wait()
 	return err
 }
 
@@ -185,31 +187,31 @@ func (w *Warden) reap(cmd *exec.Cmd, name string) {
 		return
 	}
 	w.Log.Warn("supervisor died", "attempt", name, "error", err)
-	if err := w.sweep(); err != nil {
+	if _, err := w.sweep(); err != nil {
 		w.Log.Warn("not swept", "error", err)
 	}
 }
 
-// sweep removes what belongs to no living supervisor.
-func (w *Warden) sweep() error {
+// sweep removes what belongs to no living supervisor, and gives the attempts of those
+// that live.
+func (w *Warden) sweep() (live []string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	attempts, err := OpenFolder(w.Work, w.Attempts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer attempts.Close()
 	entries, err := os.ReadDir(attempts.Path())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var live []string
 	for _, e := range entries {
 		if attemptName().MatchString(e.Name()) && w.lives(e.Name()) {
 			live = append(live, e.Name())
 		}
 	}
-	return w.Sweep(live)
+	return live, w.Sweep(live)
 }
 
 // lives says whether a supervisor lives in an attempt's folder, and looks at

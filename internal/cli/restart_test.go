@@ -226,9 +226,12 @@ func (f *processFarm) nothingLeft() {
 		}
 		return nil
 	})
-	if roots := f.work("roots", "*"); len(roots) > 0 {
-		f.t.Errorf("roots are left: %v", roots)
-	}
+	f.wait("buildroots to be swept", func(context.Context) error {
+		if roots := f.work("roots", "*"); len(roots) > 0 {
+			return fmt.Errorf("%v", roots)
+		}
+		return nil
+	})
 	if all := supervisors(f.Dir); len(all) > 0 {
 		f.t.Errorf("supervisors are left: %v", all)
 	}
