@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"plague/internal/demotest"
 )
 
 // command runs a program with a time-out; it gives both outputs together and
@@ -36,20 +38,6 @@ func must(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %s: exit %d\n%s", name, strings.Join(args, " "), code, out)
 	}
 	return out
-}
-
-// cache is a folder that all tests of this machine share: a distribution takes
-// half a minute to make.
-func cache(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PLAGUE_TEST_CACHE"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, "plague-test")
 }
 
 func debian(t *testing.T) {
@@ -105,7 +93,7 @@ func TestInstallToolsRefuses(t *testing.T) {
 
 func TestDistributionIsWholeForDNF(t *testing.T) {
 	debian(t)
-	out := filepath.Join(cache(t), "distro")
+	out := filepath.Join(demotest.Cache(t), "distro")
 	must(t, "./mkdistro", out)
 	home := t.TempDir()
 	dnf := func(args ...string) string {
@@ -129,7 +117,7 @@ func TestDistributionIsWholeForDNF(t *testing.T) {
 
 func TestDistributionIsMadeOnce(t *testing.T) {
 	debian(t)
-	out := filepath.Join(cache(t), "distro")
+	out := filepath.Join(demotest.Cache(t), "distro")
 	must(t, "./mkdistro", out)
 	repomd := filepath.Join(out, "x86_64/repodata/repomd.xml")
 	before, err := os.Stat(repomd)
@@ -153,7 +141,7 @@ func TestDistributionIsMadeOnce(t *testing.T) {
 func TestSourcePackages(t *testing.T) {
 	debian(t)
 	// a folder of its own: another release replaces the one that was there
-	out := filepath.Join(cache(t), "srpms-release")
+	out := filepath.Join(demotest.Cache(t), "srpms-release")
 	for _, release := range []string{"1", "7"} {
 		must(t, "./mksrpms", "--release", release, out, "ethtool", "jq")
 		files, err := filepath.Glob(filepath.Join(out, "*.src.rpm"))

@@ -15,6 +15,7 @@ import (
 
 	"plague"
 	"plague/internal/buildroot"
+	"plague/internal/demotest"
 )
 
 // TestBuilds builds genuine packages one after the other, as a builder does.
@@ -289,7 +290,7 @@ func TestUnpinned(t *testing.T) {
 // TestSecondArch builds for the 32-bit form of this machine.
 func TestSecondArch(t *testing.T) {
 	f := newFarm(t)
-	f.distro = serve(t, "lab", filepath.Join(demo(t, "mkdistro", "distro", "--arch", "i686"), "i686"))
+	f.distro = serve(t, "lab", filepath.Join(demotest.Fill(t, "mkdistro", "distro", "--arch", "i686"), "i686"))
 	s := f.spec(t, source(t, "small", `%global debug_package %{nil}
 BuildRequires: gcc
 %description

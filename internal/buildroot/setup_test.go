@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"plague/internal/buildroot"
+	"plague/internal/demotest"
 	"plague/internal/sandbox"
 	"plague/internal/sandbox/sandboxtest"
 )
@@ -33,34 +34,6 @@ func TestMain(m *testing.M) {
 
 // slot and fetcher are uids that nobody else uses.
 const slot, fetcher = 61052, 61051
-
-// cacheDir is shared by all tests of this machine.
-func cacheDir(t *testing.T) string {
-	if dir := os.Getenv("PLAGUE_TEST_CACHE"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, "plague-test")
-}
-
-// demo runs one of the project's scripts and gives the folder it fills.
-func demo(t *testing.T, script, folder string, args ...string) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("building in sandboxes needs root")
-	}
-	for _, tool := range []string{"dnf", "rpmbuild", "createrepo_c", "apt-get", "dpkg-deb", "python3"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed: the real distribution of these tests cannot be made", tool)
-		}
-	}
-	dir := filepath.Join(cacheDir(t), folder)
-	command(t, nil, filepath.Join("../../demo", script), append([]string{dir}, args...)...)
-	return dir
-}
 
 func command(t *testing.T, env []string, name string, args ...string) string {
 	t.Helper()
@@ -84,14 +57,14 @@ type farm struct {
 
 func newFarm(t *testing.T) *farm {
 	t.Helper()
-	distro := demo(t, "mkdistro", "distro")
-	f := &farm{srpms: demo(t, "mksrpms", "srpms"), dir: t.TempDir()}
+	distro := demotest.Fill(t, "mkdistro", "distro")
+	f := &farm{srpms: demotest.Fill(t, "mksrpms", "srpms"), dir: t.TempDir()}
 	if err := os.Chmod(filepath.Dir(f.dir), 0o711); err != nil { // the user of downloads passes through
 		t.Fatal(err)
 	}
 	f.native = &buildroot.Native{Cache: filepath.Join(f.dir, "cache"), Work: filepath.Join(f.dir, "work"), Sandbox: sandbox.Native{}}
 	f.distro = serve(t, "lab", filepath.Join(distro, "x86_64"))
-	shared := filepath.Join(cacheDir(t), "layers")
+	shared := filepath.Join(demotest.Cache(t), "layers")
 	if err := os.MkdirAll(shared, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"plague/internal/demotest"
 	"plague/internal/pki"
 )
 
@@ -128,7 +129,7 @@ func testUID() int { return 200_000 + os.Getpid()%1000*1000 }
 
 // shareLayers makes a builder use the layers of those before it.
 func shareLayers(t *testing.T, work string) error {
-	shared := filepath.Join(cacheDir(t), "farm-layers")
+	shared := filepath.Join(demotest.Cache(t), "farm-layers")
 	for dir, mode := range map[string]fs.FileMode{shared: 0o700, filepath.Join(work, "cache"): 0o711} {
 		if err := os.MkdirAll(dir, mode); err != nil {
 			return err

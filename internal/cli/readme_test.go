@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"plague/internal/demotest"
 )
 
 // TestReadmeOf2005 walks the original's README from top to bottom.
@@ -59,41 +61,11 @@ func TestReadmeOf2005(t *testing.T) {
 	})
 }
 
-// cacheDir is shared by all tests of this machine: a distribution takes half a
-// minute to make.
-func cacheDir(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("PLAGUE_TEST_CACHE"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, "plague-test")
-}
-
-// fill runs one of the demo's scripts, and gives the folder that it fills.
-func fill(t *testing.T, script, folder string, args ...string) string {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("building in sandboxes needs root")
-	}
-	for _, tool := range []string{"dnf", "rpmbuild", "createrepo_c", "apt-get", "dpkg-deb", "python3"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed: the real distribution of these tests cannot be made", tool)
-		}
-	}
-	dir := filepath.Join(cacheDir(t), folder)
-	mustRun(t, filepath.Join("../../demo", script), append([]string{dir}, args...)...)
-	return dir
-}
-
 // serveDistro serves the distribution on loopback: the farm's accounts may not
 // be able to enter the cache's folder.
 func serveDistro(t *testing.T) string {
 	t.Helper()
-	s := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(fill(t, "mkdistro", "distro"), nativeArches()[0]))))
+	s := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(demotest.Fill(t, "mkdistro", "distro"), nativeArches()[0]))))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -101,7 +73,7 @@ func serveDistro(t *testing.T) string {
 // sourcePackage gives one of the demo's SRPMs.
 func sourcePackage(t *testing.T, name string) string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(fill(t, "mksrpms", "srpms"), name+"-[0-9]*.src.rpm"))
+	files, err := filepath.Glob(filepath.Join(demotest.Fill(t, "mksrpms", "srpms"), name+"-[0-9]*.src.rpm"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("SRPMs of %s: %q, %v", name, files, err)
 	}
