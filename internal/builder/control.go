@@ -5,17 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"plague"
-
-	"golang.org/x/sys/unix"
 )
 
 // A supervisor and a daemon meet in the attempt's folder, however often either
@@ -53,7 +49,7 @@ var errClosed = errors.New("no supervisor may begin here any more")
 // TakeControl makes the caller the one supervisor of a folder. stop is called
 // when the daemon asks for it; uid may connect besides root.
 func TakeControl(dir string, uid int, stop context.CancelFunc) (*Control, error) {
-	lock, err := tryLock(dir)
+	lock, err := tryLock(dir, takesUp())
 	if err != nil {
 		return nil, err
 	}
@@ -176,162 +172,5 @@ func (c *Control) Close() error {
 		conn.Close()
 	}
 	c.conns = nil
-	return err
-}
-
-// tryLock takes a folder's lock; plague.ErrConflict says that somebody has it.
-func tryLock(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: a supervisor lives in %s", plague.ErrConflict, dir)
-		}
-		return nil, err
-	}
-	return f, nil
-}
-
-// Alive says whether a supervisor lives in an attempt's folder.
-func Alive(dir string) bool {
-	f, err := tryLock(dir)
-	if err == nil {
-		f.Close()
-	}
-	return errors.Is(err, plague.ErrConflict)
-}
-
-// near gives a short path to the socket: an address may have 107 bytes only,
-// and a work folder can be deeper.
-func near(dir string) (string, *os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return "", nil, err
-	}
-	return fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), controlFile), f, nil
-}
-
-// listen opens the socket for uid.
-func listen(dir string, uid int) (*net.UnixListener, error) {
-	name, f, err := near(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false) // its name is gone with the folder
-	if err := giveSocket(int(f.Fd()), uid); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("%s of %s: %w", controlFile, dir, err)
-	}
-	return l, nil
-}
-
-// giveSocket gives away the socket in a folder. The folder is the daemon's: what
-// it may put in the socket's place, such as a hard link to a file of root's, must
-// not become its own.
-func giveSocket(folder, uid int) error {
-	fd, err := unix.Openat(folder, controlFile, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
-		return errors.New("it is not the socket that was made")
-	}
-	return unix.Fchownat(fd, "", uid, -1, unix.AT_EMPTY_PATH)
-}
-
-func dial(ctx context.Context, dir string) (net.Conn, error) {
-	name, f, err := near(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", name)
-}
-
-// A supervisor that lives and does not listen, yet or any more, is asked again
-// soon, for it begins or ends within moments; then less often, for it may hang.
-const (
-	firstLook = time.Millisecond
-	lastLook  = 100 * time.Millisecond
-)
-
-// watchSupervisor tells what the supervisor of a folder does until it is gone.
-func watchSupervisor(ctx context.Context, dir string, news func(News)) error {
-	for look := firstLook; ctx.Err() == nil; look = min(2*look, lastLook) {
-		if conn, err := dial(ctx, dir); err == nil {
-			read(ctx, conn, news)
-		}
-		over, err := closeFolder(dir)
-		if over || err != nil {
-			return err
-		}
-		t := time.NewTimer(look)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
-	}
-	return ctx.Err()
-}
-
-func read(ctx context.Context, conn net.Conn, news func(News)) {
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
-		var n News
-		if json.Unmarshal(lines.Bytes(), &n) == nil {
-			news(n)
-		}
-	}
-}
-
-// closeFolder makes sure that nobody supervises a folder now or later; it says
-// whether that is so.
-func closeFolder(dir string) (bool, error) {
-	lock, err := tryLock(dir)
-	if errors.Is(err, plague.ErrConflict) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer lock.Close()
-	f, err := os.OpenFile(filepath.Join(dir, closedFile), os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return false, err
-	}
-	return true, f.Close()
-}
-
-// stopSupervisor asks the supervisor of a folder to end its build.
-func stopSupervisor(ctx context.Context, dir string) error {
-	conn, err := dial(ctx, dir)
-	if err != nil {
-		if Alive(dir) {
-			return err
-		}
-		return nil
-	}
-	defer conn.Close()
-	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
-	}
-	_, err = conn.Write([]byte("stop\n"))
 	return err
 }

@@ -3,10 +3,13 @@ package builder
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"strings"
 	"testing"
+
+	"plague"
 	"time"
 )
 
@@ -83,5 +86,38 @@ func TestControlEndsAsADaemonComes(t *testing.T) {
 	}
 	if rest, err := io.ReadAll(daemon); err != nil || len(rest) > 0 {
 		t.Errorf("%q, %v", rest, err)
+	}
+}
+
+// A daemon that makes sure that nobody supervises a folder is not taken for a
+// supervisor itself, and none begins meanwhile: a warden would not sweep there.
+func TestClosingIsNotLiving(t *testing.T) {
+	dir := t.TempDir()
+	if Alive(dir) {
+		t.Error("a folder without a lock is alive")
+	}
+	closing, err := tryLock(dir, closes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Alive(dir) {
+		t.Error("a daemon that closes the folder is taken for a supervisor")
+	}
+	if _, err := TakeControl(dir, os.Getuid(), func() {}); !errors.Is(err, plague.ErrConflict) {
+		t.Errorf("a supervisor began while the folder was being closed: %v", err)
+	}
+	closing.Close()
+	c, err := TakeControl(dir, os.Getuid(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if over, err := closeFolder(dir); over || err != nil {
+		t.Errorf("the folder of a living supervisor was closed: %v, %v", over, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if over, err := closeFolder(dir); !over || err != nil {
+		t.Errorf("the folder of nobody was not closed: %v, %v", over, err)
 	}
 }

@@ -29,10 +29,16 @@ func (w *Warden) kill(ctx context.Context, name string) error {
 			return fmt.Errorf("kill process %d: %w", pid, err)
 		}
 	}
+	return w.sweepAfter(ctx, name)
+}
+
+// sweepAfter sweeps when a killed supervisor is gone, and what it was just forking
+// with it: that holds its folder, too, until it becomes another program.
+func (w *Warden) sweepAfter(ctx context.Context, name string) error {
 	if err := w.died(ctx, name); err != nil {
 		return err
 	}
-	_, err = w.sweep()
+	_, err := w.sweep()
 	return err
 }
 

@@ -168,7 +168,7 @@ func (w *Warden) start(ctx context.Context, name string) error {
 		return err
 	}
 	tell.Close()
-	go w.reap(cmd, name)
+	go w.reap(ctx, cmd, name)
 	if err := ready.SetReadDeadline(time.Now().Add(readyTimeout)); err != nil {
 		return err
 	}
@@ -181,14 +181,14 @@ func (w *Warden) start(ctx context.Context, name string) error {
 
 // reap collects a supervisor that ends while the warden lives. One that did
 // not end by itself may have left a buildroot behind.
-func (w *Warden) reap(cmd *exec.Cmd, name string) {
+func (w *Warden) reap(ctx context.Context, cmd *exec.Cmd, name string) {
 	err := cmd.Wait()
 	if err == nil {
 		return
 	}
 	w.Log.Warn("supervisor died", "attempt", name, "error", err)
-	if _, err := w.sweep(); err != nil {
-		w.Log.Warn("not swept", "error", err)
+	if err := w.sweepAfter(ctx, name); err != nil {
+		w.Log.Warn("not swept", "attempt", name, "error", err)
 	}
 }
 
