@@ -19,6 +19,7 @@ const (
 	Finish  Act = "finish"
 	Pause   Act = "pause"
 	Users   Act = "change users"
+	Retire  Act = "retire"
 )
 
 // Check refuses an act that the user's capabilities do not allow. owner is the

@@ -75,10 +75,25 @@ func showDetail(s screen, j wire.JobRecord) {
 	line("waits for", fmt.Sprint(j.WaitsFor))
 	line("reason", j.Reason)
 	line("snapshot", fmt.Sprint(j.Snapshot))
+	if j.RetiredAt != 0 {
+		line("retired", retirement(j))
+	}
 	line("results", j.Results)
 	for _, a := range j.Archjobs {
 		showArchJob(s, a)
 	}
+}
+
+// retirement says by whom a job was taken out of its repository, and why.
+func retirement(j wire.JobRecord) string {
+	text := fmt.Sprintf("%s by %s", when(j.RetiredAt), j.RetiredBy)
+	if j.RetiredIn != 0 {
+		text += fmt.Sprintf(", gone with snapshot %d", j.RetiredIn)
+	}
+	if j.RetiredWhy != "" {
+		text += ": " + j.RetiredWhy
+	}
+	return text
 }
 
 func showArchJob(s screen, a wire.ArchJobRecord) {

@@ -104,7 +104,7 @@ assert state(2) == "killed" and email in s.detail_job(2)[2]["reason"], s.detail_
 code, msg = s.kill_job(2)
 assert code == -1 and "killed" in msg, (code, msg)
 code, msg = s.kill_job(email, 1)
-assert code == -1 and "a higher release takes its place" in msg, (code, msg)
+assert code == -1 and "plague repo retire" in msg, (code, msg)
 assert s.requeue(1)[0] == -1 and "needsign" in s.requeue(email, 1)[1], s.requeue(1)
 code, msg = s.finish([2, 99])
 assert code == -1 and "99" in msg, (code, msg)

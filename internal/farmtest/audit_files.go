@@ -103,6 +103,7 @@ func (a *audit) repositories() error {
 type member struct {
 	digest string
 	since  int64 // number of the snapshot that first held it
+	until  int64 // number of the first that did not any more; 0: all do
 }
 
 // published lists what the jobs say is in each target: by href.
@@ -123,17 +124,34 @@ func (a *audit) published() (map[string]map[string]member, error) {
 		if err != nil {
 			return nil, err
 		}
+		until, err := a.retired(j)
+		if err != nil {
+			return nil, err
+		}
 		if all[j.Target] == nil {
 			all[j.Target] = map[string]member{}
 		}
 		for _, f := range files {
 			if f.RPM != nil && !f.RPM.Source {
 				href := path.Join("Packages", fmt.Sprint(j.UID), f.Name)
-				all[j.Target][href] = member{f.Digest, j.Snapshot}
+				all[j.Target][href] = member{f.Digest, j.Snapshot, until}
 			}
 		}
 	}
 	return all, nil
+}
+
+// retired gives the first snapshot without a job's RPMs; 0: it is in all.
+func (a *audit) retired(j plague.Job) (int64, error) {
+	r, err := a.db.Retirement(a.ctx, j.UID)
+	if err != nil || r == nil {
+		return 0, err
+	}
+	a.Seen["jobs retired"]++
+	if r.Snapshot <= j.Snapshot || r.Who != "root@farm" {
+		a.broken("3: job %d came with snapshot %d, and was retired by %s in %d", j.UID, j.Snapshot, r.Who, r.Snapshot)
+	}
+	return r.Snapshot, nil
 }
 
 // snapshot compares one snapshot in the database and on the disk with what the
@@ -149,7 +167,7 @@ func (a *audit) snapshot(t *plague.Target, n int64, published map[string]member)
 	}
 	want := map[string]string{}
 	for href, m := range published {
-		if m.since <= n {
+		if m.since <= n && (m.until == 0 || n < m.until) {
 			want[href] = m.digest
 		}
 	}

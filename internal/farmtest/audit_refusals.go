@@ -45,6 +45,7 @@ func (a *audit) refusals() error {
 		"truncated":          build("ann@farm", right, src.Bytes()[:700]),
 		"kill by a guest":    second(a.Person("guest@farm").Kill(ctx, 1)),
 		"kill of nothing":    second(a.Person("root@farm").Kill(ctx, 100_000)),
+		"retire by anybody":  second(a.Person("ann@farm").Retire(ctx, wire.Retirement{Uid: 1})),
 		"pause by anybody":   second(a.Person("ann@farm").SetPaused(ctx, true)),
 		"list by a stranger": second(a.Person(stranger).Jobs(ctx, wire.ListFilter{})),
 	}

@@ -9,7 +9,6 @@ import (
 
 	"plague"
 	"plague/internal/rpm"
-	"plague/internal/store"
 	"plague/internal/wire"
 )
 
@@ -52,8 +51,10 @@ func (s *script) act() {
 		for range 1 + d.IntN(2)*d.IntN(5) {
 			s.submit()
 		}
-	case n < 52:
+	case n < 49:
 		s.kill()
+	case n < 52:
+		s.retire()
 	case n < 55:
 		s.requeue()
 	case n < 57:
@@ -178,31 +179,42 @@ func (s *script) kill() {
 	w, d := s.w, s.dice
 	uid := max(1, w.heard(0)-plague.JobID(d.IntN(5)))
 	who := append(users(), plague.User{Email: stranger})[d.IntN(5)].Email
+	s.ask("kill", uid, who, func(ctx context.Context, p *Person) (string, error) {
+		said, err := p.Kill(ctx, uid)
+		if err == nil && (who == stranger || who == "guest@farm") {
+			w.broken("5: %s killed job %d", who, uid)
+		}
+		return said, err
+	})
+}
+
+// requeue begins another run of a job that has failed or was killed.
+func (s *script) requeue() {
+	uid := max(1, s.w.heard(0)-plague.JobID(s.dice.IntN(8)))
+	s.ask("requeue", uid, "root@farm", func(ctx context.Context, p *Person) (string, error) { return p.Requeue(ctx, uid) })
+}
+
+// retire takes what a job has published out of its repository, or tries to.
+func (s *script) retire() {
+	uid, who := 1+plague.JobID(s.dice.IntN(int(max(1, s.w.heard(0))))), []string{"ann@farm", "root@farm", "root@farm"}[s.dice.IntN(3)]
+	s.ask("retire", uid, who, func(ctx context.Context, p *Person) (string, error) {
+		said, err := p.Retire(ctx, wire.Retirement{Uid: uid, Why: "a whim"})
+		if err == nil && who != "root@farm" {
+			s.w.broken("5: %s retired job %d", who, uid)
+		}
+		return said, err
+	})
+}
+
+// ask has somebody do something to a job, once.
+func (s *script) ask(what string, uid plague.JobID, who string, act func(context.Context, *Person) (string, error)) {
+	w := s.w
 	p := w.Person(who)
 	w.after(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 		defer cancel()
-		said, err := p.Kill(ctx, uid)
-		w.trace.Add(who, "kill %d: %s %v", uid, said, err)
-		if err == nil && (who == stranger || who == "guest@farm") {
-			w.broken("5: %s killed job %d", who, uid)
-		}
-	})
-}
-
-// requeue begins another run of a job that has failed or was killed. There is no
-// call for it yet: an administrator does it in the database.
-func (s *script) requeue() {
-	w := s.w
-	uid := max(1, w.heard(0)-plague.JobID(s.dice.IntN(8)))
-	w.after(func() {
-		db, err := store.Open(w.ctx, w.database(), store.Options{})
-		if err != nil {
-			w.trace.Add("admin", "requeue %d: %v", uid, err)
-			return
-		}
-		defer db.Close()
-		w.trace.Add("admin", "requeue %d: %v", uid, db.Requeue(w.ctx, time.Now(), "root@farm", uid))
+		said, err := act(ctx, p)
+		w.trace.Add(who, "%s %d: %s %v", what, uid, said, err)
 	})
 }
 

@@ -40,6 +40,11 @@ func (w *World) play(database []byte) error {
 		s.act()
 	}
 	w.sleep(s.while(2 * time.Minute))
+	if s.dice.IntN(3) == 0 { // by now something is published
+		s.retire()
+		w.main.Crash(s.dice.IntN(80), s.while(time.Minute))
+		w.sleep(s.while(time.Minute))
+	}
 	if err := w.settle(); err != nil || len(w.Problems()) > 0 {
 		return err
 	}
@@ -121,7 +126,10 @@ func (w *World) epilogue() error {
 			}
 		}
 	}
-	return nil
+	if _, err := w.Person("root@farm").Retire(w.ctx, wire.Retirement{Uid: uids[0], Why: "all was well"}); err != nil {
+		w.broken("6: without trouble job %d is not retired: %v", uids[0], err)
+	}
+	return w.rest()
 }
 
 // busy lists what the farm has still to do: jobs that do not rest, and attempts
@@ -135,6 +143,15 @@ func (w *World) busy(db *store.DB) ([]string, error) {
 	for _, j := range jobs {
 		if !j.Resting() {
 			busy = append(busy, fmt.Sprintf("job %d (%s)", j.UID, j.State))
+		}
+	}
+	for i := range w.targets {
+		uids, err := db.ToRetire(w.ctx, w.targets[i].String())
+		if err != nil {
+			return nil, err
+		}
+		for _, uid := range uids {
+			busy = append(busy, fmt.Sprintf("job %d (to be retired)", uid))
 		}
 	}
 	for _, m := range w.machines {

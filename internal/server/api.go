@@ -21,6 +21,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallKill, "Stops a job. Legal until it is published.", "string", s.kill),
 		method(wire.CallRequeueJob, "Begins another run of a failed or killed job.", "string", s.requeue),
 		method(wire.CallFinishJob, "Ends a job's wait for its signature: it was released elsewhere.", "string", s.finish),
+		method(wire.CallRetireJob, "Takes a published job's RPMs out of their repository with the next snapshot; takes uid and why.", "string", s.retire),
 		method(wire.CallSetPaused, "Pauses the farm: jobs that wait go on waiting. Or lets it go on.", "string", s.setPaused),
 		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
 		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
@@ -93,7 +94,7 @@ func (s *Server) job(ctx context.Context, uid plague.JobID) (wire.JobRecord, err
 	if err != nil {
 		return wire.JobRecord{}, err
 	}
-	return rs[0], nil
+	return s.withRetirement(ctx, rs[0])
 }
 
 func (s *Server) setPaused(ctx context.Context, paused bool) (string, error) {

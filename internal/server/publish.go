@@ -80,6 +80,9 @@ func (p *publisher) round(ctx context.Context) error {
 	if ps, err = p.s.expire(ctx, p.term, ps, p.why); err != nil || time.Now().Before(p.resting.until) {
 		return err
 	}
+	if err := p.retire(ctx); err != nil || time.Now().Before(p.resting.until) {
+		return err
+	}
 	fresh, again := p.due(time.Now(), ps)
 	if err := p.group(ctx, fresh); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"plague"
@@ -18,36 +19,58 @@ import (
 var errUnbuilt = errors.New("the snapshot cannot be built")
 
 // snapshot publishes jobs in the next snapshot. What is true changes in one
-// line, the store's Publish: the tree on disk is made before it and pointed at
-// it after.
+// line, commit: the tree on disk is made before it and pointed at it after.
 func (s *Server) snapshot(ctx context.Context, term store.Term, t *plague.Target, ps []store.Publication) error {
+	n, err := s.next(ctx, term, t, func(members []plague.RepoRPM) []plague.RepoRPM {
+		for _, p := range ps {
+			members = append(members, p.RPMs...)
+		}
+		return members
+	}, func(next plague.Snapshot) error { return s.DB.Publish(ctx, term, next.At, next, ps) })
+	if n > 0 {
+		s.Log.InfoContext(ctx, "published", "target", t.String(), "snapshot", n, "jobs", len(ps))
+	}
+	return err
+}
+
+// snapshotWithout makes the next snapshot one without retired jobs.
+func (s *Server) snapshotWithout(ctx context.Context, term store.Term, t *plague.Target, uids []plague.JobID) error {
+	n, err := s.next(ctx, term, t, func(members []plague.RepoRPM) []plague.RepoRPM {
+		return slices.DeleteFunc(members, func(m plague.RepoRPM) bool { return slices.Contains(uids, m.Job) })
+	}, func(next plague.Snapshot) error { return s.DB.PublishWithout(ctx, term, next.At, next, uids) })
+	if n > 0 {
+		s.Log.InfoContext(ctx, "retired", "target", t.String(), "snapshot", n, "jobs", len(uids))
+	}
+	return err
+}
+
+// next builds a target's next snapshot, with the current one's members changed,
+// commits it, and shows it. n is its number from the commit on; 0 before.
+func (s *Server) next(ctx context.Context, term store.Term, t *plague.Target,
+	change func([]plague.RepoRPM) []plague.RepoRPM, commit func(plague.Snapshot) error) (n int64, err error) {
 	target := t.String()
 	current, err := s.DB.Current(ctx, target, plague.LineBuild)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	members, err := s.DB.Members(ctx, target, plague.LineBuild, current)
 	if err != nil {
-		return err
-	}
-	for _, p := range ps {
-		members = append(members, p.RPMs...)
+		return 0, err
 	}
 	next := plague.Snapshot{Target: target, Line: plague.LineBuild, Number: current + 1, Parent: current}
-	on, err := s.onDisk(next, t.BaseArches, members)
+	on, err := s.onDisk(next, t.BaseArches, change(members))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	tree := s.fenced(term)
 	if err := tree.Build(ctx, on); err != nil {
-		return blamed(ctx, err)
+		return 0, blamed(ctx, err)
 	}
 	next.At = time.Now()
-	if err := s.DB.Publish(ctx, term, next.At, next, ps); err != nil {
-		return err
+	if err := commit(next); err != nil {
+		return 0, err
 	}
-	s.Log.InfoContext(ctx, "published", "target", target, "snapshot", next.Number, "jobs", len(ps))
-	return tree.Point(ctx, target, t.BaseArches, next.Number)
+	return next.Number, tree.Point(ctx, target, t.BaseArches, next.Number)
 }
 
 // blamed marks the errors of a build that may be the fault of what is in it;

@@ -36,18 +36,19 @@ func TestOldLeader(t *testing.T) {
 				_, err := f.Assign(f.ctx, old, f.now, []store.Assignment{{ArchJob: as[1].ID, Builder: "b2", Token: "t"}})
 				return err
 			},
-			"Running":      func() error { return f.Running(f.ctx, old, f.now, a, "b1", plague.PhaseBuilding) },
-			"Ended":        func() error { return f.Ended(f.ctx, old, f.now, a, "b1", nil, nil) },
-			"Back":         func() error { _, err := f.Back(f.ctx, old, f.now, a, "b1", plague.FailureLost, "lost", 5); return err },
-			"Publish":      func() error { return f.Publish(f.ctx, old, f.now, f.next(), ps) },
-			"NoteBuilder":  func() error { return f.NoteBuilder(f.ctx, old, f.now, plague.Builder{Name: "b1"}) },
-			"DropUploads":  func() error { _, err := f.DropUploads(f.ctx, old, f.now.Add(time.Hour)); return err },
-			"Condemn":      func() error { return f.Condemn(f.ctx, old, f.now, []string{digest("loose")}) },
-			"Deleting":     func() error { _, err := f.Deleting(f.ctx, old, f.now, 10); return err },
-			"DropBuilders": func() error { return f.DropBuilders(f.ctx, old, nil) },
-			"Leads":        func() error { return f.Leads(f.ctx, old) },
-			"Renew":        func() error { return f.Renew(f.ctx, old, "test", time.Hour) },
-			"Resign":       func() error { return f.Resign(f.ctx, old, "test") },
+			"Running":        func() error { return f.Running(f.ctx, old, f.now, a, "b1", plague.PhaseBuilding) },
+			"Ended":          func() error { return f.Ended(f.ctx, old, f.now, a, "b1", nil, nil) },
+			"Back":           func() error { _, err := f.Back(f.ctx, old, f.now, a, "b1", plague.FailureLost, "lost", 5); return err },
+			"Publish":        func() error { return f.Publish(f.ctx, old, f.now, f.next(), ps) },
+			"PublishWithout": func() error { return f.PublishWithout(f.ctx, old, f.now, f.next(), nil) },
+			"NoteBuilder":    func() error { return f.NoteBuilder(f.ctx, old, f.now, plague.Builder{Name: "b1"}) },
+			"DropUploads":    func() error { _, err := f.DropUploads(f.ctx, old, f.now.Add(time.Hour)); return err },
+			"Condemn":        func() error { return f.Condemn(f.ctx, old, f.now, []string{digest("loose")}) },
+			"Deleting":       func() error { _, err := f.Deleting(f.ctx, old, f.now, 10); return err },
+			"DropBuilders":   func() error { return f.DropBuilders(f.ctx, old, nil) },
+			"Leads":          func() error { return f.Leads(f.ctx, old) },
+			"Renew":          func() error { return f.Renew(f.ctx, old, "test", time.Hour) },
+			"Resign":         func() error { return f.Resign(f.ctx, old, "test") },
 		} {
 			f.unchanged(name, func() error {
 				err := act()

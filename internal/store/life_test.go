@@ -177,7 +177,7 @@ func TestGuards(t *testing.T) {
 
 		s := f.publish()
 		f.unchanged("Kill of a published job", func() error { return f.Kill(f.ctx, f.now, "dev@example.com", uid) })
-		f.refused(f.Kill(f.ctx, f.now, "dev@example.com", uid), plague.ErrConflict, "a higher release takes its place")
+		f.refused(f.Kill(f.ctx, f.now, "dev@example.com", uid), plague.ErrConflict, "plague repo retire")
 		f.unchanged("Requeue of a published job", func() error { return f.Requeue(f.ctx, f.now, "dev@example.com", uid) })
 		f.unchanged("Publish again", func() error { return f.Publish(f.ctx, f.term, f.now, s, nil) })
 		f.unchanged("Publish of a published job", func() error {

@@ -84,6 +84,8 @@ func hot(f *farm, n int) []hotRead {
 		{"Held by all", []any{""}, func(db *store.DB) error { _, err := db.Held(ctx, ""); return err }},
 		{"PublishTargets", nil, func(db *store.DB) error { _, err := db.PublishTargets(ctx); return err }},
 		{"ToPublish", []any{target}, func(db *store.DB) error { _, err := db.ToPublish(ctx, target); return err }},
+		{"ToRetire", []any{target}, func(db *store.DB) error { _, err := db.ToRetire(ctx, target); return err }},
+		{"Retirement", []any{n / 2}, func(db *store.DB) error { _, err := db.Retirement(ctx, middle); return err }},
 		{"PinnedSnapshots", []any{target}, func(db *store.DB) error { _, err := db.PinnedSnapshots(ctx, target); return err }},
 		{"Owner", []any{target, "build", "package7", "7", "1", "x86_64"}, func(db *store.DB) error {
 			_, _, err := db.Owner(ctx, target, plague.LineBuild, plague.RepoRPM{Name: "package7", Vers: "7", Rel: "1", Arch: "x86_64"})

@@ -80,14 +80,15 @@ func (db *DB) Current(ctx context.Context, target string, line plague.Line) (int
 	return n, db.trouble(err)
 }
 
-// Owner says which source package's job holds an RPM of that name, version,
-// release and arch in a repository now; "" nobody's. The epoch does not matter:
-// it is not in the file's name, and a repository has each file name once.
+// Owner says which source package's job brought an RPM of that name, version,
+// release and arch into a repository, though it be retired since: a name is given
+// once, for dnf and mirrors may have the file for ever. "": nobody's. The epoch does
+// not matter: it is not in the file's name.
 func (db *DB) Owner(ctx context.Context, target string, line plague.Line, r plague.RepoRPM) (string, plague.JobID, error) {
 	var pkg string
 	var uid plague.JobID
 	err := db.row(ctx, `SELECT j.package, j.uid FROM members AS m JOIN jobs AS j ON j.uid = m.uid WHERE m.target = $1 AND m.line = $2
-		AND m.name = $3 AND m.version = $4 AND m.release = $5 AND m.arch = $6 AND m.until_number = 0 ORDER BY m.uid LIMIT 1`,
+		AND m.name = $3 AND m.version = $4 AND m.release = $5 AND m.arch = $6 ORDER BY m.uid LIMIT 1`,
 		target, line, r.Name, r.Vers, r.Rel, r.Arch).Scan(&pkg, &uid)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", 0, nil
@@ -101,10 +102,7 @@ func (db *DB) Owner(ctx context.Context, target string, line plague.Line, r plag
 // or an RPM is there already, nothing is done: ErrConflict.
 func (db *DB) Publish(ctx context.Context, t Term, at time.Time, s plague.Snapshot, ps []Publication) error {
 	return db.lead(ctx, t, func(tx *tx) error {
-		if err := tx.point(s); err != nil {
-			return err
-		}
-		if _, err := tx.exec(`INSERT INTO snapshots (target, line, number, parent, at) VALUES ($1, $2, $3, $4, $5)`, s.Target, s.Line, s.Number, s.Parent, us(at)); err != nil {
+		if err := tx.advance(at, s); err != nil {
 			return err
 		}
 		for _, p := range ps {
@@ -113,8 +111,19 @@ func (db *DB) Publish(ctx context.Context, t Term, at time.Time, s plague.Snapsh
 			}
 		}
 		tx.wake(TopicJobs)
-		return tx.event(plague.Event{At: at, What: "published", From: fmt.Sprint(s.Parent), To: fmt.Sprint(s.Number), Text: s.Target})
+		return nil
 	})
+}
+
+// advance makes a snapshot the newest of its line.
+func (tx *tx) advance(at time.Time, s plague.Snapshot) error {
+	if err := tx.point(s); err != nil {
+		return err
+	}
+	if _, err := tx.exec(`INSERT INTO snapshots (target, line, number, parent, at) VALUES ($1, $2, $3, $4, $5)`, s.Target, s.Line, s.Number, s.Parent, us(at)); err != nil {
+		return err
+	}
+	return tx.event(plague.Event{At: at, What: "published", From: fmt.Sprint(s.Parent), To: fmt.Sprint(s.Number), Text: s.Target})
 }
 
 func (tx *tx) point(s plague.Snapshot) error {

@@ -147,7 +147,7 @@ func (db *DB) Kill(ctx context.Context, at time.Time, who string, uid plague.Job
 		}
 		switch {
 		case j.State.Published():
-			return plague.Refuse(plague.ErrConflict, fmt.Sprintf("job %d is published (%s)", uid, j.State), "what is published stays; a higher release takes its place")
+			return plague.Refuse(plague.ErrConflict, fmt.Sprintf("job %d is published (%s)", uid, j.State), "publish a higher release in its place, or take it out of the repository with `plague repo retire`")
 		case j.Final():
 			return plague.Refuse(plague.ErrConflict, fmt.Sprintf("job %d has ended: it is %s", uid, j.State), "")
 		}

@@ -83,7 +83,20 @@ type JobRecord struct {
 	Results      string // path below the web's address
 	Final        bool
 	Resting      bool
+	RetiredAt    int64 // unix seconds; 0: it is in its repository if it was published. Only `job` tells
+	RetiredBy    string
+	RetiredWhy   string
+	RetiredIn    int64 // the first snapshot without its RPMs; 0: not yet
 }
+
+// Retirement is what retire_job takes.
+type Retirement struct {
+	Uid plague.JobID
+	Why string // for people; at most MaxWhy bytes
+}
+
+// MaxWhy bounds the words that an act may be explained with.
+const MaxWhy = 1000
 
 // BuilderRecord is a builder as list_builders shows it: the members of 2005,
 // then ours.
@@ -185,6 +198,11 @@ func (u *User) Requeue(ctx context.Context, uid plague.JobID) (string, error) {
 // Finish ends a job's wait for its signature and says so.
 func (u *User) Finish(ctx context.Context, uid plague.JobID) (string, error) {
 	return call[string](ctx, u.RPC, CallFinishJob, uid)
+}
+
+// Retire has a published job's RPMs leave their repository and says so.
+func (u *User) Retire(ctx context.Context, in Retirement) (string, error) {
+	return call[string](ctx, u.RPC, CallRetireJob, in)
 }
 
 // SetPaused stops new jobs from starting, or lets them start again.

@@ -42,6 +42,7 @@ const (
 	CallKill         = "kill"
 	CallRequeueJob   = "requeue_job"
 	CallFinishJob    = "finish_job"
+	CallRetireJob    = "retire_job"
 	CallSetPaused    = "set_paused"
 	CallEvents       = "events"
 	CallWhoAmI       = "whoami"
