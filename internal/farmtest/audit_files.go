@@ -73,7 +73,6 @@ func (a *audit) stored(j plague.Job, f store.JobFile) {
 // published by then, and that readers are shown the newest.
 func (a *audit) repositories() error {
 	a.reader.Forget()
-	a.reader.Look()
 	published, err := a.published()
 	if err != nil {
 		return err
@@ -91,7 +90,7 @@ func (a *audit) repositories() error {
 			}
 		}
 		for _, arch := range t.BaseArches {
-			if shown := a.reader.newest[filepath.Join(a.results(), "repos", t.String(), arch)]; shown != current {
+			if shown := a.reader.Shown(t, arch); shown != current {
 				a.broken("3: %s for %s shows snapshot %d, the database says %d", t, arch, shown, current)
 			}
 		}

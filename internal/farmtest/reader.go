@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"plague"
 	"plague/internal/durable"
 )
 
@@ -72,6 +73,14 @@ func (r *Reader) Look() {
 			}
 		}
 	}
+}
+
+// Shown looks, and gives the number of the snapshot that a stable address shows.
+func (r *Reader) Shown(t *plague.Target, arch string) int64 {
+	r.Look()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newest[filepath.Join(r.w.results(), "repos", t.String(), arch)]
 }
 
 // resolve reads a repository's metadata and every RPM it names: digests by

@@ -146,16 +146,37 @@ func (w *World) busy(db *store.DB) ([]string, error) {
 		}
 	}
 	for i := range w.targets {
-		uids, err := db.ToRetire(w.ctx, w.targets[i].String())
+		more, err := w.changing(db, &w.targets[i])
 		if err != nil {
 			return nil, err
 		}
-		for _, uid := range uids {
-			busy = append(busy, fmt.Sprintf("job %d (to be retired)", uid))
-		}
+		busy = append(busy, more...)
 	}
 	for _, m := range w.machines {
 		busy = append(busy, m.kept()...)
+	}
+	return busy, nil
+}
+
+// changing lists what is still to happen to a target's repositories: a snapshot is
+// committed before its address shows it.
+func (w *World) changing(db *store.DB, t *plague.Target) ([]string, error) {
+	uids, err := db.ToRetire(w.ctx, t.String())
+	if err != nil {
+		return nil, err
+	}
+	var busy []string
+	for _, uid := range uids {
+		busy = append(busy, fmt.Sprintf("job %d (to be retired)", uid))
+	}
+	current, err := db.Current(w.ctx, t.String(), plague.LineBuild)
+	if err != nil {
+		return nil, err
+	}
+	for _, arch := range t.BaseArches {
+		if shown := w.reader.Shown(t, arch); shown != current {
+			busy = append(busy, fmt.Sprintf("%s for %s shows %d of %d", t, arch, shown, current))
+		}
 	}
 	return busy, nil
 }
