@@ -44,10 +44,10 @@ func (n *Notifier) callHook(ctx context.Context, h Hook) error {
 		if more {
 			continue
 		}
-		if !wait(ctx, w.C, n.Options.Tick) {
+		if !store.Wait(ctx, w.C, n.Options.Tick) {
 			return ctx.Err()
 		}
-		if pause := time.Until(c.rest); pause > 0 && !wait(ctx, nil, pause) {
+		if pause := time.Until(c.rest); pause > 0 && !store.Wait(ctx, nil, pause) {
 			return ctx.Err()
 		}
 	}

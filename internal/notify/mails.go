@@ -28,7 +28,7 @@ func (n *Notifier) makeMails(ctx context.Context) error {
 	for {
 		more, err := n.digest(ctx)
 		n.trouble(ctx, "making mails of events", err)
-		if !more && !wait(ctx, w.C, n.Options.Tick) || !wait(ctx, nil, n.Options.Gather) {
+		if !more && !store.Wait(ctx, w.C, n.Options.Tick) || !store.Wait(ctx, nil, n.Options.Gather) {
 			return ctx.Err()
 		}
 	}

@@ -128,19 +128,6 @@ func (n *Notifier) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// wait ends with a wake-up, the tick, or ctx; it says whether to go on.
-func wait(ctx context.Context, wake <-chan struct{}, tick time.Duration) bool {
-	t := time.NewTimer(tick)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-wake:
-	case <-t.C:
-	}
-	return true
-}
-
 // afterwards is time to write down what has been done, also when the server
 // ends just now: what is not written down is done again.
 func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -26,12 +26,12 @@ func (n *Notifier) sendMails(ctx context.Context) error {
 			}
 			// Nobody listens there: the next mail would cost as long a wait.
 			away++
-			if !wait(ctx, nil, min(n.Options.Retry<<min(away-1, 10), 10*n.Options.Retry)/2) {
+			if !store.Wait(ctx, nil, min(n.Options.Retry<<min(away-1, 10), 10*n.Options.Retry)/2) {
 				return ctx.Err()
 			}
 			continue
 		}
-		if !wait(ctx, w.C, n.Options.Tick) {
+		if !store.Wait(ctx, w.C, n.Options.Tick) {
 			return ctx.Err()
 		}
 	}
@@ -68,7 +68,7 @@ func (n *Notifier) sent(ctx context.Context, m *store.Message) error {
 		note, cancel := afterwards(ctx)
 		err := n.DB.Sent(note, time.Now(), m, n.Name)
 		cancel()
-		if !errors.Is(err, plague.ErrUnavailable) || time.Now().After(end) || !wait(ctx, nil, n.Options.Tick) {
+		if !errors.Is(err, plague.ErrUnavailable) || time.Now().After(end) || !store.Wait(ctx, nil, n.Options.Tick) {
 			return err
 		}
 	}
@@ -78,7 +78,7 @@ func (n *Notifier) sent(ctx context.Context, m *store.Message) error {
 func (n *Notifier) dropMails(ctx context.Context) error {
 	for {
 		n.trouble(ctx, "forgetting old mails", n.DB.DropMessages(ctx, time.Now().Add(-n.Options.Keep)))
-		if !wait(ctx, nil, time.Hour) {
+		if !store.Wait(ctx, nil, time.Hour) {
 			return ctx.Err()
 		}
 	}

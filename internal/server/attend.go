@@ -86,7 +86,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 				return err
 			}
 			if a.trouble != "" || a.double != "" {
-				wait(ctx, s.pokes[link.Name], retryPause)
+				store.Wait(ctx, s.pokes[link.Name], retryPause)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func (s *Server) downloads(ctx context.Context) error {
 			}
 			continue
 		}
-		if !wait(ctx, w.C, s.Options.Tick) {
+		if !store.Wait(ctx, w.C, s.Options.Tick) {
 			return ctx.Err()
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Server) accept(ctx context.Context, d *store.Download, files []store.Jo
 			return err
 		}
 		s.Log.WarnContext(ctx, "results not accepted, will try again", "job", d.Job.UID, "arch_job", d.ArchJob, "error", err)
-		if !wait(ctx, nil, s.Options.Tick) {
+		if !store.Wait(ctx, nil, s.Options.Tick) {
 			return ctx.Err()
 		}
 	}

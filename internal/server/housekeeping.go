@@ -23,7 +23,7 @@ func (s *Server) housekeeping(ctx context.Context, term store.Term) error {
 		if err := s.keepHouse(ctx, term, tick); err != nil {
 			return err
 		}
-		if !wait(ctx, nil, houseTick) {
+		if !store.Wait(ctx, nil, houseTick) {
 			return ctx.Err()
 		}
 	}

@@ -24,7 +24,7 @@ func (s *Server) leadership(ctx context.Context) error {
 			if !errors.Is(err, store.ErrNotLeader) {
 				s.Log.WarnContext(ctx, "cannot ask for the lead", "error", err)
 			}
-			wait(ctx, nil, s.Options.LeaderLife/5)
+			store.Wait(ctx, nil, s.Options.LeaderLife/5)
 			continue
 		}
 		s.Log.InfoContext(ctx, "leading", "term", term)
@@ -33,7 +33,7 @@ func (s *Server) leadership(ctx context.Context) error {
 			s.Log.WarnContext(ctx, "no longer leading", "term", term, "error", err)
 		}
 		s.resign(ctx, term)
-		wait(ctx, nil, time.Second) // whatever ended it may end the next as soon
+		store.Wait(ctx, nil, time.Second) // whatever ended it may end the next as soon
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (s *Server) disown(ctx context.Context, term store.Term) error {
 		if err := s.over(ctx, "taking back what builders hold that are gone", err); err != nil {
 			return err
 		}
-		if !wait(ctx, nil, s.Options.Tick) {
+		if !store.Wait(ctx, nil, s.Options.Tick) {
 			return ctx.Err()
 		}
 	}
@@ -105,7 +105,7 @@ func (s *Server) disownAll(ctx context.Context, term store.Term) error {
 func (s *Server) renewal(ctx context.Context, term store.Term, asked time.Time) error {
 	life := s.Options.LeaderLife
 	renewed := asked
-	for wait(ctx, nil, life/5) {
+	for store.Wait(ctx, nil, life/5) {
 		began := time.Now()
 		end := renewed.Add(life * 2 / 3)
 		if !s.DB.Postgres() {

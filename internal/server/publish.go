@@ -36,7 +36,7 @@ func (s *Server) publishingIn(ctx context.Context, term store.Term, t *plague.Ta
 		if err := s.over(ctx, "publishing "+t.String(), p.round(ctx)); err != nil {
 			return err
 		}
-		if !wait(ctx, w.C, s.Options.Tick) {
+		if !store.Wait(ctx, w.C, s.Options.Tick) {
 			return ctx.Err()
 		}
 	}

@@ -324,7 +324,7 @@ func (p *press) reaches(ctx context.Context, want plague.JobState, uids ...plagu
 			if state, _ := p.state(uid); state == want {
 				break
 			}
-			if !wait(ctx, w.C, time.Second) {
+			if !store.Wait(ctx, w.C, time.Second) {
 				p.t.Fatalf("job %d is not %s", uid, want)
 			}
 		}

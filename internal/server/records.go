@@ -84,7 +84,7 @@ func (s *Server) events(ctx context.Context, f wire.EventsFilter) (wire.Events, 
 		if len(out.Events) > 0 || !time.Now().Before(until) {
 			return out, nil
 		}
-		if len(all) < limit && !wait(ctx, w.C, min(time.Until(until), s.Options.Tick)) {
+		if len(all) < limit && !store.Wait(ctx, w.C, min(time.Until(until), s.Options.Tick)) {
 			return out, nil
 		}
 	}

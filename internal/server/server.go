@@ -153,16 +153,3 @@ func (s *Server) target(name string) *plague.Target {
 	}
 	return nil
 }
-
-// wait ends with a wake-up, the tick, or ctx; it says whether to go on.
-func wait(ctx context.Context, wake <-chan struct{}, tick time.Duration) bool {
-	t := time.NewTimer(tick)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-wake:
-	case <-t.C:
-	}
-	return true
-}

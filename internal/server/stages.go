@@ -46,7 +46,7 @@ func (s *Server) stages(ctx context.Context, term store.Term) error {
 		if more || prepared || page != 0 {
 			continue
 		}
-		if !wait(ctx, w.C, s.Options.Tick) {
+		if !store.Wait(ctx, w.C, s.Options.Tick) {
 			return ctx.Err()
 		}
 	}

@@ -76,7 +76,7 @@ func (t *tails) tail(ctx context.Context, h store.HeldRow, name string) {
 			return // it has ended, here or in a tail before
 		}
 		t.s.Log.DebugContext(ctx, "log not tailed, will try again", "job", h.Job, "arch_job", h.ID, "log", name, "error", err)
-		wait(ctx, nil, time.Second)
+		store.Wait(ctx, nil, time.Second)
 	}
 }
 

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Topic says what has changed, so that those who wait for it look again.
@@ -56,6 +58,20 @@ func (w *Waker) Close() {
 	w.home.mu.Lock()
 	defer w.home.mu.Unlock()
 	delete(w.home.all, w)
+}
+
+// Wait ends with a wake-up, the tick, or ctx; it says whether to go on. Without the
+// tick, what a wake-up that was lost told would wait for ever.
+func Wait(ctx context.Context, wake <-chan struct{}, tick time.Duration) bool {
+	t := time.NewTimer(tick)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-t.C:
+	}
+	return true
 }
 
 func (h *wakes) wake(topics map[Topic]bool) {
