@@ -62,24 +62,25 @@ func (a *audit) doomed(j plague.Job) error {
 	return nil
 }
 
-// collides checks that another job has published a file of the same name.
+// collides checks that another job has published a file of the same name, though it
+// be retired since.
 func (a *audit) collides(j plague.Job, r Recipe) error {
 	n, err := a.db.Current(a.ctx, j.Target, plague.LineBuild)
-	if err != nil {
-		return err
-	}
-	members, err := a.db.Members(a.ctx, j.Target, plague.LineBuild, n)
-	if err != nil {
-		return err
-	}
-	for _, m := range members {
-		for name := range r.names(j, m.Arch) {
-			if m.Job != j.UID && m.File.Name == name {
-				return nil
+	for ; err == nil && n > 0; n-- {
+		var members []plague.RepoRPM
+		members, err = a.db.Members(a.ctx, j.Target, plague.LineBuild, n)
+		for _, m := range members {
+			for name := range r.names(j, m.Arch) {
+				if m.Job != j.UID && m.File.Name == name {
+					return nil
+				}
 			}
 		}
 	}
-	a.broken("3: job %d failed because %s, and nothing there has its files", j.UID, j.Reason)
+	if err != nil {
+		return err
+	}
+	a.broken("3: job %d failed because %s, and nothing was there that has its files", j.UID, j.Reason)
 	return nil
 }
 

@@ -98,7 +98,7 @@ func (s *Server) allowed(ctx context.Context, term store.Term, t *plague.Target,
 				return nil, err
 			}
 			if pkg != "" {
-				reason = fmt.Sprintf("%s is already in the repository: it belongs to %s (job %d)", r.File.Name, pkg, uid)
+				reason = fmt.Sprintf("%s is already in the repository, or was until it was retired: it belongs to %s (job %d)", r.File.Name, pkg, uid)
 			}
 			later = later || taken[r.File.Name]
 		}
