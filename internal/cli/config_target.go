@@ -50,7 +50,11 @@ func readTarget(file string) (plague.Target, error) {
 	}
 	t.OptionalArches = fields(s.text("optional_arches", ""))
 	t.CVSAlias, t.UserAliases = s.text("cvs_alias", ""), fields(s.text("user_aliases", ""))
-	t.RepoScript = s.text("repo_script", "")
+	if t.RepoScript = s.text("repo_script", ""); t.RepoScript != "" {
+		if err := runnable(strings.Fields(t.RepoScript)[0]); err != nil {
+			return t, s.wrong("repo_script", err.Error())
+		}
+	}
 	t.Buildroot = s.set["packages"].list
 	if len(t.Buildroot) == 0 {
 		t.Buildroot = []string{"@buildsys-build"}
@@ -75,6 +79,21 @@ func readTarget(file string) (plague.Target, error) {
 		}
 	}
 	return t, nil
+}
+
+// runnable says what keeps a program of the configuration from being run.
+func runnable(program string) error {
+	if !filepath.IsAbs(program) {
+		return errors.New("does not begin with the absolute path of a program")
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		return fmt.Errorf("cannot be run: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return errors.New("names no program: `chmod +x` makes a script one")
+	}
+	return nil
 }
 
 // readTargets reads the target files of a folder, or those of them that the

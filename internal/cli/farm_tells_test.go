@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +23,8 @@ import (
 )
 
 // TestFarmTells: with a mail server, a hook and a reader of the stream, each
-// hears of a build, and what they hear is signed and from the farm.
+// hears of a build, and what they hear is signed and from the farm. A repository
+// script copies what is published, though it fails at first.
 func TestFarmTells(t *testing.T) {
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	mails, hooks := listenSMTP(t), &heard{}
@@ -43,11 +45,12 @@ func TestFarmTells(t *testing.T) {
 	}
 	mustRun(t, "chown", "plague-server:", secret)
 	config := f.file("server", "server.cfg")
-	told := fmt.Sprintf("\n[Email]\nemail_from = farm@example.com\nsmtp_server = 127.0.0.1\nsmtp_port = %d\nsmtp_tls = none\n"+
+	told := fmt.Sprintf("\n[Email]\nemail_from = farm@example.com\nsmtp_server = 127.0.0.1\nsmtp_port = %d\nsmtp_tls = none\nadmin_emails = root@example.com\n"+
 		"[Hooks]\nlisten = %s/it secret=%s allow=127.0.0.0/8 target=lab-12-extras\n", mails.port, srv.URL, secret)
 	if err := os.WriteFile(config, []byte(string(mustRead(t, config))+told), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	mirror := f.mirrored("[ -e first ] || { touch first; echo no route; exit 3; }\ncp -rL \"$OLDPWD\" $1-$PLAGUE_SNAPSHOT")
 	f.start()
 	uid := f.submit(tinySRPM(t, "told", ":"))
 	f.until(uid, plague.JobNeedSign)
@@ -55,6 +58,13 @@ func TestFarmTells(t *testing.T) {
 	f.until(failed, plague.JobFailed)
 	f.wait("mails of both", func(context.Context) error {
 		return mails.says("To: <packager@example.com>", "told-1-1", "broken-1-1", "what went wrong")
+	})
+	f.wait("the mail of a script that failed", func(context.Context) error {
+		return mails.says("To: <root@example.com>", "Repo Script Error: lab-12-extras", "exit status 3", "no route")
+	})
+	f.wait("the mirror", func(context.Context) error {
+		_, err := os.Stat(filepath.Join(mirror, "lab-12-extras-1", f.Arches[0], "repodata", "repomd.xml"))
+		return err
 	})
 	f.wait("calls for both", func(context.Context) error {
 		return hooks.says(`"to":"needsign"`, `"to":"failed"`, `"nvr":"told-1-1"`, `"nvr":"broken-1-1"`)
@@ -64,6 +74,27 @@ func TestFarmTells(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), `"to":"needsign"`) || !strings.Contains(string(out), `"to":"failed"`) {
 		t.Errorf("the stream: %v, %s", err, out)
 	}
+}
+
+// mirrored gives the target a repository script, which runs this shell in a folder
+// of its own.
+func (f *processFarm) mirrored(shell string) (mirror string) {
+	f.t.Helper()
+	mirror = f.file("mirror")
+	if err := os.Mkdir(mirror, 0o755); err != nil {
+		f.t.Fatal(err)
+	}
+	script := filepath.Join(mirror, "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh -e\ncd "+mirror+"\n"+shell+"\n"), 0o755); err != nil {
+		f.t.Fatal(err)
+	}
+	mustRun(f.t, "chown", "-R", "plague-server:", mirror)
+	config := f.file("server", "targets", f.Target+".cfg")
+	text := strings.Replace(string(mustRead(f.t, config)), "[General]\n", "[General]\nrepo_script = "+script+"\n", 1)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		f.t.Fatal(err)
+	}
+	return mirror
 }
 
 // heard is what somebody was told.

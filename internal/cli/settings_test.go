@@ -154,6 +154,12 @@ func TestReadTargets(t *testing.T) {
 	if _, err := readTargets(dir, nil); err == nil || !strings.Contains(err.Error(), "devel names both") {
 		t.Errorf("one alias for two targets: %v", err)
 	}
+	for script, why := range map[string]string{"sync.sh": "absolute path", "/nowhere/sync.sh --all": "no such file", filepath.Join(dir, "lab.cfg"): "chmod +x", dir: "names no program"} {
+		put("other.cfg", "[General]\ndistro=lab\ntarget=13\nrepo=extras\nrepo_script="+script+"\n[Arches]\nbase_arches=x86_64\n")
+		if _, err := readTargets(dir, nil); err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), "other.cfg:5: repo_script") {
+			t.Errorf("repo_script = %s: %v", script, err)
+		}
+	}
 	put("other.cfg", "[General]\ndistro=../x\ntarget=13\nrepo=extras\n[Arches]\nbase_arches=x86_64\n")
 	if _, err := readTargets(dir, nil); err == nil || !strings.Contains(err.Error(), "does not name a target") {
 		t.Errorf("a path as a name: %v", err)

@@ -173,6 +173,16 @@ func (w *World) changing(db *store.DB, t *plague.Target) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	ran, err := db.Script(w.ctx, t.String())
+	if err != nil {
+		return nil, err
+	}
+	if copied := w.copied(t.String()); copied < ran.Snapshot {
+		w.broken("3: the script of %s is said to have run for snapshot %d, and has for %d", t, ran.Snapshot, copied)
+	}
+	if t.RepoScript != "" && ran.Snapshot != current {
+		busy = append(busy, fmt.Sprintf("script of %s has run for %d of %d", t, ran.Snapshot, current))
+	}
 	for _, arch := range t.BaseArches {
 		if shown := w.reader.Shown(t, arch); shown != current {
 			busy = append(busy, fmt.Sprintf("%s for %s shows %d of %d", t, arch, shown, current))

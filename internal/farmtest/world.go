@@ -42,6 +42,7 @@ type World struct {
 	full     map[string]time.Time      // disks without room, by whose they are
 	recipes  map[string]Recipe         // by NVR of the source package
 	lies     map[plague.ArchJobID]bool // arch jobs that somebody has lied about
+	copies   map[string]*copying       // by target, what its repository script has copied
 	problems []string                  // invariants that were broken meanwhile
 	reader   *Reader
 }
@@ -53,12 +54,12 @@ const mainSite = "server"
 func New(seed uint64, dir string) *World {
 	w := &World{
 		Seen: map[string]int{}, seed: seed, dir: dir, trace: NewTrace(), settling: make(chan struct{}),
-		dice: map[string]*rand.Rand{}, full: map[string]time.Time{}, recipes: map[string]Recipe{}, lies: map[plague.ArchJobID]bool{},
+		dice: map[string]*rand.Rand{}, full: map[string]time.Time{}, recipes: map[string]Recipe{}, lies: map[plague.ArchJobID]bool{}, copies: map[string]*copying{},
 		options: server.Options{
 			Lease: 90 * time.Second, Refused: 10 * time.Second, Attempt: 10 * time.Minute, LostBudget: 20, InfraBudget: 5,
 		},
 		targets: []plague.Target{
-			{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"x86_64", "aarch64"}, UserAliases: []string{"devel"}},
+			{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"x86_64", "aarch64"}, UserAliases: []string{"devel"}, RepoScript: "copy"},
 			{Distro: "lab", Target: "12", Repo: "core", BaseArches: []string{"x86_64"}},
 		},
 	}

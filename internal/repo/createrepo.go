@@ -52,15 +52,10 @@ func (c createrepo) Make(ctx context.Context, in MakeInput) error {
 	return c.run(ctx, append(args, in.Dir))
 }
 
-// run ends with the program and everything that it started.
 func (c createrepo) run(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, makeTimeout, fmt.Errorf("%s took longer than %s", c.program, makeTimeout))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.program, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd := command(ctx, c.program, args...)
 	var said tail
 	cmd.Stderr = &said
 	err := cmd.Run()
@@ -74,6 +69,16 @@ func (c createrepo) run(ctx context.Context, args []string) error {
 			"install it: apt install createrepo-c, or dnf install createrepo_c")
 	}
 	return fmt.Errorf("%s: %w: %s", c.program, err, said.String())
+}
+
+// command is a program that ends with ctx, together with everything that it started.
+func command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }
 
 // tail keeps the end of what is written to it.

@@ -58,6 +58,7 @@ func (s *Server) lead(ctx context.Context, term store.Term, asked time.Time) err
 	g.Go(func() error { return s.publishing(ctx, term) })
 	g.Go(func() error { return s.disown(ctx, term) })
 	g.Go(func() error { return s.housekeeping(ctx, term) })
+	g.Go(func() error { return s.scripting(ctx, term) })
 	for _, b := range s.Builders {
 		g.Go(func() error { return s.attend(ctx, term, b) })
 	}

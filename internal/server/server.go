@@ -92,6 +92,7 @@ type Config struct {
 	Builders  []Link
 	Base      *http.Client // for the base repositories
 	RepoURL   string       // https://host:port of the repositories, as builders reach it
+	Script    Scripter     // runs repository scripts
 	Events    http.Handler // the stream of events, for users
 	Options   Options
 	Log       *slog.Logger
@@ -106,6 +107,7 @@ type Server struct {
 	pins pinCache
 
 	pokes  map[string]chan struct{} // by builder: its orders have changed
+	shown  map[string]chan struct{} // by target: its address shows another snapshot
 	replan chan struct{}            // some builder's room has changed
 
 	mu       sync.Mutex // guards the field below
@@ -122,9 +124,12 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, pokes: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
+	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, pokes: map[string]chan struct{}{}, shown: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
 	for _, b := range c.Builders {
 		s.pokes[b.Name] = make(chan struct{}, 1)
+	}
+	for i := range c.Targets {
+		s.shown[c.Targets[i].String()] = make(chan struct{}, 1)
 	}
 	return s, nil
 }

@@ -51,7 +51,7 @@ func (s *Server) settleTarget(ctx context.Context, term store.Term, t *plague.Ta
 	if n == 0 {
 		return nil
 	}
-	err = tree.Point(ctx, t.String(), t.BaseArches, n)
+	err = s.point(ctx, tree, t, n)
 	if !errors.Is(err, plague.ErrNotFound) {
 		return err
 	}
@@ -68,5 +68,5 @@ func (s *Server) settleTarget(ctx context.Context, term store.Term, t *plague.Ta
 	if err := tree.Build(ctx, on); err != nil {
 		return err
 	}
-	return tree.Point(ctx, t.String(), t.BaseArches, n)
+	return s.point(ctx, tree, t, n)
 }

@@ -70,7 +70,19 @@ func (s *Server) next(ctx context.Context, term store.Term, t *plague.Target,
 	if err := commit(next); err != nil {
 		return 0, err
 	}
-	return next.Number, tree.Point(ctx, target, t.BaseArches, next.Number)
+	return next.Number, s.point(ctx, tree, t, next.Number)
+}
+
+// point shows a snapshot at the target's address.
+func (s *Server) point(ctx context.Context, tree *repo.Tree, t *plague.Target, n int64) error {
+	if err := tree.Point(ctx, t.String(), t.BaseArches, n); err != nil {
+		return err
+	}
+	select {
+	case s.shown[t.String()] <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // blamed marks the errors of a build that may be the fault of what is in it;

@@ -41,6 +41,7 @@ func TestOldLeader(t *testing.T) {
 			"Back":           func() error { _, err := f.Back(f.ctx, old, f.now, a, "b1", plague.FailureLost, "lost", 5); return err },
 			"Publish":        func() error { return f.Publish(f.ctx, old, f.now, f.next(), ps) },
 			"PublishWithout": func() error { return f.PublishWithout(f.ctx, old, f.now, f.next(), nil) },
+			"RanScript":      func() error { return f.RanScript(f.ctx, old, f.now, store.Script{Target: target}, "") },
 			"NoteBuilder":    func() error { return f.NoteBuilder(f.ctx, old, f.now, plague.Builder{Name: "b1"}) },
 			"DropUploads":    func() error { _, err := f.DropUploads(f.ctx, old, f.now.Add(time.Hour)); return err },
 			"Condemn":        func() error { return f.Condemn(f.ctx, old, f.now, []string{digest("loose")}) },
