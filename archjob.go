@@ -16,6 +16,9 @@ const (
 	KindBuild Kind = "build" // from the SRPM to RPMs
 )
 
+// ArchSource is the arch of an arch job of kind srpm.
+const ArchSource = "src"
+
 // An ArchJob is the part of one run of a Job that one builder runs for one
 // arch. The server creates it; only the builder that holds its current attempt
 // may report on it.

@@ -55,8 +55,10 @@ type Work struct {
 	Package   string
 	Target    string
 	Arch      string
-	RootArch  string // of the buildroot: Arch, or for noarch one that the builder has
-	SRPM      Artifact
+	RootArch  string   // of the buildroot: Arch, or for noarch one that the builder has
+	SRPM      Artifact // with kind build
+	Tag       string   // with kind srpm: what the packager named
+	SCM       *SCM     // with kind srpm: where it is
 	Repos     []WorkRepo
 	Buildroot []string          // what every buildroot has, such as @buildsys-build
 	Macros    map[string]string // rpm macros of the target
@@ -94,6 +96,7 @@ type AttemptReport struct {
 	Phase     Phase
 	Refused   string     // why it was not taken up; empty: it was
 	Failure   *Failure   // with PhaseFailed
+	Pinned    *Pinned    // with kind srpm: what was fetched; nil: nothing yet
 	Artifacts []Artifact // with PhaseDone and PhaseFailed: everything it keeps, logs too
 	BegunAt   time.Time
 	EndedAt   time.Time // zero: it runs

@@ -30,10 +30,10 @@ func rooms() []room {
 		{"repo", "plague rpm durable artifact", "snapshots on durable files"},
 		{"notify", "plague durable buildlog store", "mails, hooks, the stream: read from the store's events, with the tails of logs"},
 		{"server", "plague rpm artifact buildlog durable sched auth store wire xmlrpc repo", "the life of a job"},
-		{"builder", "plague artifact buildlog durable wire xmlrpc buildroot", "the life of a slot; meets the server through wire only"},
+		{"builder", "plague artifact buildlog durable wire xmlrpc sandbox buildroot source", "the life of a slot: it builds in a buildroot, or makes an SRPM of sources in a sandbox; meets the server through wire only"},
 		{"web", "plague durable store repo buildlog", "pages: reads only"},
 		{"bench", "plague rpm store wire buildroot", "figures of a farm from outside: calls, its files, what its database says of times"},
-		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot repo notify server builder web bench", "wiring: it builds every other room"},
+		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot source repo notify server builder web bench", "wiring: it builds every other room"},
 	}
 }
 

@@ -26,6 +26,8 @@ type Target struct {
 	Buildroot []string   // what every buildroot has, such as @buildsys-build
 	Macros    map[string]string
 
+	SCM *SCM // where sources are fetched from; nil: nowhere, it takes SRPMs only
+
 	RepoScript string // run after each publish with the target's name
 }
 

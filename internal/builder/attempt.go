@@ -28,6 +28,7 @@ type record struct {
 type Outcome struct {
 	Failure *plague.Failure // nil: it ended well
 	Killed  bool
+	Pinned  *plague.Pinned // what was fetched from the SCM; nil: nothing
 	Files   []plague.Artifact
 	EndedAt time.Time
 }
@@ -159,7 +160,7 @@ func (b *Builder) readJSON(name string, into any) error {
 // end puts an outcome into the report.
 func (a *attempt) end(o Outcome) {
 	r := &a.report
-	r.Artifacts, r.EndedAt, r.Failure = o.Files, o.EndedAt, o.Failure
+	r.Artifacts, r.EndedAt, r.Failure, r.Pinned = o.Files, o.EndedAt, o.Failure, o.Pinned
 	switch {
 	case o.Killed:
 		r.Phase = plague.PhaseKilled
@@ -215,10 +216,12 @@ func (b *Builder) writeOutcome(dir string, o Outcome) error {
 func (b *Builder) run(ctx context.Context, a *attempt, dir string) (Outcome, error) {
 	missing := errLost // why there may be no outcome
 	if a.report.Phase == plague.PhaseDownloading {
-		if stopped, err := b.fetch(ctx, a, dir); err != nil || stopped {
-			return Outcome{Killed: stopped, EndedAt: time.Now()}, err
+		if a.record.Work.Kind != plague.KindSRPM { // of which the supervisor fetches what it needs
+			if stopped, err := b.fetch(ctx, a, dir); err != nil || stopped {
+				return Outcome{Killed: stopped, EndedAt: time.Now()}, err
+			}
+			b.take(a, News{Phase: plague.PhaseDownloaded})
 		}
-		b.take(a, News{Phase: plague.PhaseDownloaded})
 		if err := b.Launcher.Start(ctx, b.Work.Path(dir)); err != nil {
 			// Perhaps only the answer was lost: the watch tells, and sees to
 			// it that none begins later.

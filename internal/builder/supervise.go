@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,6 +29,7 @@ type Backend interface {
 type Supervision struct {
 	Dir      *durable.Dir // the attempt's folder
 	Backend  Backend
+	Sources  Sourcer
 	FirstUID int    // uid of slot 0; slot n has FirstUID+n
 	FetchUID int    // of the daemon, whose the folder is: downloads run as this user; -1: as the supervisor itself
 	FetchGID int    // of the same
@@ -88,22 +90,20 @@ func (s *Supervision) build(ctx context.Context, r record) Outcome {
 		return trouble(err)
 	}
 	fmt.Fprintf(logs.Job, "job %d run %d, arch job %d attempt %d: %s for %s on %s\n",
-		r.Work.Job, r.Work.Run, r.ID.ArchJob, r.ID.Number, r.Work.SRPM.Name, r.Work.Target, r.Work.Arch)
-	srpm, err := s.regular(srpmFile)
-	if err != nil {
-		return trouble(err)
-	}
-	defer srpm.Close()
+		r.Work.Job, r.Work.Run, r.ID.ArchJob, r.ID.Number, cmp.Or(r.Work.SRPM.Name, r.Work.Package+" "+r.Work.Tag), r.Work.Target, r.Work.Arch)
 	files, err := s.Dir.Open(filesDir)
 	if err != nil {
 		return trouble(err)
 	}
 	defer files.Close()
-	res, err := s.Backend.Build(ctx, s.spec(r, held(srpm)), logs, held(files), func(p string) {
+	do := s.make
+	if r.Work.Kind == plague.KindSRPM {
+		do = s.makeSource
+	}
+	o := do(ctx, r, logs, held(files), func(p string) {
 		fmt.Fprintf(logs.Job, "%s %s\n", time.Now().UTC().Format(time.RFC3339), p)
 		s.News(News{Phase: plague.Phase(p)})
 	})
-	o := outcome(ctx, res, err)
 	if o.Failure != nil {
 		fmt.Fprintf(logs.Job, "failed (%s, %s): %s\n", o.Failure.Kind, o.Failure.Phase, o.Failure.Message)
 	}
@@ -113,6 +113,28 @@ func (s *Supervision) build(ctx context.Context, r record) Outcome {
 	if o.Files, err = s.files(); err != nil {
 		return trouble(err)
 	}
+	return o
+}
+
+// make builds the source package that the daemon has fetched.
+func (s *Supervision) make(ctx context.Context, r record, logs buildroot.Log, out string, phase func(string)) Outcome {
+	srpm, err := s.regular(srpmFile)
+	if err != nil {
+		return outcome(ctx, buildroot.Result{Phase: string(plague.PhasePrepping)}, err)
+	}
+	defer srpm.Close()
+	res, err := s.Backend.Build(ctx, s.spec(r, held(srpm)), logs, out, phase)
+	return outcome(ctx, res, err)
+}
+
+// makeSource makes a source package out of the SCM.
+func (s *Supervision) makeSource(ctx context.Context, r record, logs buildroot.Log, out string, phase func(string)) Outcome {
+	if s.Sources == nil {
+		return outcome(ctx, buildroot.Result{Phase: string(plague.PhaseDownloading)}, errors.New("this builder makes no source packages"))
+	}
+	pinned, res, err := s.Sources.SRPM(ctx, r.Work, s.spec(r, ""), logs, out, phase)
+	o := outcome(ctx, res, err)
+	o.Pinned = pinned
 	return o
 }
 

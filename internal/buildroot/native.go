@@ -97,14 +97,31 @@ func (b *build) say(format string, args ...any) {
 
 // begin makes the folders of this build and looks at the source package.
 func (b *build) begin() error {
+	if err := b.sourceName(); err != nil {
+		return err
+	}
+	if err := b.folders(); err != nil {
+		return err
+	}
+	if err := copyFile(filepath.Join(b.dnf.dir, b.srpm), b.spec.SRPM); err != nil {
+		return err
+	}
+	if err := os.Mkdir(b.builddir(), 0o755); err != nil {
+		return err
+	}
+	if err := copyFile(filepath.Join(b.builddir(), b.srpm), b.spec.SRPM); err != nil {
+		return err
+	}
+	return os.Lchown(b.builddir(), b.spec.UID, b.spec.GID)
+}
+
+// folders makes the folders of this build anew.
+func (b *build) folders() error {
 	s := b.spec
 	if s.ID == "" || s.ID != filepath.Base(s.ID) || strings.HasPrefix(s.ID, ".") {
 		return fmt.Errorf("%q cannot name a folder", s.ID)
 	}
 	if err := rpm.ValidArch(s.Arch); err != nil {
-		return err
-	}
-	if err := b.sourceName(); err != nil {
 		return err
 	}
 	for _, dir := range []string{b.Work, b.Cache} { // the user of downloads passes through
@@ -124,19 +141,7 @@ func (b *build) begin() error {
 	}
 	b.dnf = &dnf{dir: filepath.Join(b.dir, "fetch"), cache: filepath.Join(b.Cache, fmt.Sprintf("dnf-%d", max(s.FetchUID, 0))),
 		arch: s.Arch, uid: s.FetchUID, gid: s.FetchGID, repos: s.Repos, log: b.log.Root}
-	if err := b.dnf.begin(); err != nil {
-		return err
-	}
-	if err := copyFile(filepath.Join(b.dnf.dir, b.srpm), s.SRPM); err != nil {
-		return err
-	}
-	if err := os.Mkdir(b.builddir(), 0o755); err != nil {
-		return err
-	}
-	if err := copyFile(filepath.Join(b.builddir(), b.srpm), s.SRPM); err != nil {
-		return err
-	}
-	return os.Lchown(b.builddir(), s.UID, s.GID)
+	return b.dnf.begin()
 }
 
 // sourceName reads what the source package calls itself.

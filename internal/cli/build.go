@@ -26,12 +26,16 @@ type buildFlags struct {
 func buildCommand(s Streams) *cobra.Command {
 	var f buildFlags
 	c := &cobra.Command{
-		Use:   "build [package] file.src.rpm target",
-		Short: "build a package from its SRPM",
+		Use:   "build [package] file.src.rpm|tag target",
+		Short: "build a package from its SRPM, or from a tag",
 		Long: `Build a package from its SRPM for a target, which may be named by an alias such
 as devel. The SRPM is uploaded unless the server has it already; an upload that
 was cut off goes on where it ended. Without the package's name it is read from
 the SRPM.
+
+What does not end in .src.rpm and has no / in it, or is no file here, is a tag (in
+git a branch or commit, too) of the package in the target's source control system:
+a builder fetches it and makes the SRPM.
 
 With allow_uploads = no in the configuration nothing is uploaded: the file is an
 absolute path on the build server.
@@ -39,7 +43,8 @@ absolute path on the build server.
 ` + exitCodes,
 		Example: `  plague-client build ethtool /home/me/ethtool-1.8-4.src.rpm devel
   plague-client build --watch ./jq-1.7-1.src.rpm devel
-  plague-client build --after 12 ./jq-1.7-1.src.rpm devel`,
+  plague-client build --after 12 ./jq-1.7-1.src.rpm devel
+  plague-client build ethtool ethtool-1_8-4 devel`,
 		Args: cobra.RangeArgs(2, 3),
 		RunE: withClient(func(ctx context.Context, c *client, args []string) error {
 			return f.build(ctx, s, c, args)
@@ -62,7 +67,9 @@ func (f *buildFlags) build(ctx context.Context, s Streams, c *client, args []str
 	}
 	var done wire.Submitted
 	var err error
-	if c.cfg.allowUploads {
+	if isTag(pkg, source) {
+		done, err = f.tag(ctx, c, pkg, source, target)
+	} else if c.cfg.allowUploads {
 		done, err = f.upload(ctx, s, c, pkg, source, target)
 	} else {
 		done, err = f.enqueue(ctx, c, pkg, source, target)
@@ -91,6 +98,23 @@ func (f *buildFlags) answer(s Streams, done wire.Submitted) error {
 		fmt.Fprintf(s.Err, "Job %d: plague watch %d follows it\n", done.UID, done.UID)
 	}
 	return nil
+}
+
+// isTag says whether a source is a tag and not an SRPM: by its name, as in 2005, where
+// a path has a slash, and by what is here, for branches of git have one, too.
+func isTag(pkg, source string) bool {
+	if pkg == "" || strings.HasSuffix(source, ".src.rpm") || filepath.IsAbs(source) || strings.HasPrefix(source, ".") {
+		return false
+	}
+	_, err := os.Lstat(source)
+	return err != nil
+}
+
+// tag submits a job whose SRPM a builder makes.
+func (f *buildFlags) tag(ctx context.Context, c *client, pkg, tag, target string) (wire.Submitted, error) {
+	return c.Submit(ctx, wire.Submission{
+		Package: pkg, Tag: tag, Target: target, After: plague.JobID(f.after), Scratch: f.scratch, Priority: f.priority,
+	})
 }
 
 // upload submits an SRPM of this machine. The server is asked first: it may
@@ -172,8 +196,8 @@ func enqueued(v any) (wire.Submitted, error) {
 // notAnSRPM explains what build takes, for a source that is no file here.
 func notAnSRPM(source string, err error) error {
 	if !strings.HasSuffix(source, ".src.rpm") && !strings.Contains(source, string(os.PathSeparator)) {
-		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s is no file: a build takes an SRPM, tags of an SCM are not built yet", source),
-			"give the path of a .src.rpm")
+		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s is no file; if it is a tag, name the package before it", source),
+			"plague-client build <package> <tag> <target>, or the path of a .src.rpm")
 	}
 	return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("the SRPM cannot be read: %v", err), "give the path of a .src.rpm on this machine")
 }

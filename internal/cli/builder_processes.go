@@ -234,8 +234,9 @@ func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error 
 	if setup.Null {
 		backend = buildroot.Null{}
 	}
+	sources := builder.Sources{Native: native(setup.Work), Sandbox: sandbox.Native{}}
 	err = builder.Supervise(ctx, builder.Supervision{
-		Dir: d, Backend: backend, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
+		Dir: d, Backend: backend, Sources: sources, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
 		CACert: setup.CACert, Hostname: setup.Hostname, News: control.News,
 	})
 	err = errors.Join(err, control.Close())

@@ -11,15 +11,15 @@ import (
 	"plague/internal/wire"
 )
 
-// source is a source package, and how its job has to end.
-type source struct {
+// chaosSource is one, and how its job has to end.
+type chaosSource struct {
 	file string
 	ends plague.JobState
 }
 
 // packages makes the source packages; one in eight fails in %build.
-func (c *chaos) packages(n int) []source {
-	all := make([]source, n)
+func (c *chaos) packages(n int) []chaosSource {
+	all := make([]chaosSource, n)
 	for i := range all {
 		name := fmt.Sprintf("chaos%02d", i)
 		all[i].ends = plague.JobNeedSign
@@ -36,7 +36,7 @@ func (c *chaos) packages(n int) []source {
 // submitAll submits each package until the farm has it. A call whose answer was
 // lost is made again, and is then refused as one that is in progress already:
 // which job that is, its package tells.
-func (c *chaos) submitAll(ctx context.Context, all []source) error {
+func (c *chaos) submitAll(ctx context.Context, all []chaosSource) error {
 	for _, s := range all {
 		select {
 		case <-c.due:

@@ -11,6 +11,7 @@ import (
 
 	"plague"
 	"plague/internal/notify"
+	"plague/internal/server"
 )
 
 // serverConfig is what /etc/plague/server/server.cfg says.
@@ -31,6 +32,7 @@ type serverConfig struct {
 	webPort    int
 	tls12      bool
 	lease      time.Duration
+	takes      server.Takes
 	srpmDir    string
 	email      notify.Email
 	hooks      []notify.Hook
@@ -96,6 +98,9 @@ func readServerConfig(file string) (*serverConfig, error) {
 	if c.targets, err = readTargets(s.path("target_configs_dir", "targets"), s.set["targets"].list); err != nil {
 		return nil, err
 	}
+	if c.takes, err = takesOf(s, c.targets); err != nil {
+		return nil, err
+	}
 	return c, c.told(s)
 }
 
@@ -147,16 +152,34 @@ func (c *serverConfig) numbers(s *settings) (err error) {
 	default:
 		return s.wrong("metadata", "is not createrepo_c; plain, which no dnf can use, is for `plague bench`")
 	}
-	srpms, err := s.yes("use_srpm_not_cvs", true)
-	if err != nil {
-		return err
-	}
-	if cvs, err := s.yes("use_cvs", !srpms); err != nil {
-		return err
-	} else if !srpms || cvs {
-		return s.wrong("use_srpm_not_cvs", "asks for builds out of an SCM, which this version does not do yet")
-	}
 	return nil
+}
+
+// takesOf reads what jobs may name: use_srpm_not_cvs, or its contrary use_cvs of 0.4.
+// Neither: both SRPMs and tags.
+func takesOf(s *settings, targets []plague.Target) (server.Takes, error) {
+	takes, said := server.TakesBoth, ""
+	for _, name := range []string{"use_srpm_not_cvs", "use_cvs"} {
+		if s.text(name, "") == "" {
+			continue
+		}
+		yes, err := s.yes(name, false)
+		if err != nil {
+			return takes, err
+		}
+		now := server.TakesTags
+		if yes == (name == "use_srpm_not_cvs") {
+			now = server.TakesSRPMs
+		}
+		if said != "" && takes != now {
+			return takes, s.wrong(name, "says the contrary of "+said)
+		}
+		takes, said = now, name
+	}
+	if takes == server.TakesTags && !slices.ContainsFunc(targets, func(t plague.Target) bool { return t.SCM != nil }) {
+		return takes, s.wrong(said, "asks for builds out of an SCM, and no target has a section [SCM]")
+	}
+	return takes, nil
 }
 
 // parseBuilder reads `https://host:port name`; without a name it is the host.

@@ -21,6 +21,7 @@ func targetOptions() map[string][]string {
 		"Aliases":                    {"cvs_alias", "user_aliases"},
 		"Additional Packages Arches": nil,
 		"CVS":                        {"cvs_root", "cvs_rsh"},
+		"SCM":                        scmOptions(),
 		"Buildroot":                  {"packages"},
 		"Repositories":               nil,
 		"Macros":                     nil,
@@ -54,6 +55,9 @@ func readTarget(file string) (plague.Target, error) {
 		if err := runnable(strings.Fields(t.RepoScript)[0]); err != nil {
 			return t, s.wrong("repo_script", err.Error())
 		}
+	}
+	if t.SCM, err = readSCM(s, &t); err != nil {
+		return t, err
 	}
 	t.Buildroot = s.set["packages"].list
 	if len(t.Buildroot) == 0 {

@@ -73,6 +73,9 @@ func showDetail(s screen, j wire.JobRecord) {
 		line("run", strconv.Itoa(j.Run))
 	}
 	line("waits for", fmt.Sprint(j.WaitsFor))
+	if j.SourceUrl != "" {
+		line("made of", fmt.Sprintf("%s, revision %s", j.SourceUrl, j.SourceRevision))
+	}
 	line("reason", j.Reason)
 	line("snapshot", fmt.Sprint(j.Snapshot))
 	if j.RetiredAt != 0 {

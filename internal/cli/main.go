@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"plague/internal/sandbox"
+	"plague/internal/source"
 	"plague/internal/wire"
 )
 
@@ -26,6 +27,9 @@ type Streams struct {
 // Main runs the program under the name it was called by and gives its exit
 // code. The names of 2005 are commands of their own, with their own usage.
 func Main(ctx context.Context, args []string, s Streams) int {
+	if handled, code := source.Main(args); handled {
+		return code
+	}
 	if handled, code := sandbox.Main(args); handled {
 		return code
 	}

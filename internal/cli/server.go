@@ -167,8 +167,8 @@ func (c *serverConfig) assemble(ctx context.Context, db *store.DB, k serverKeys,
 	srv, err := server.New(ctx, server.Config{
 		Name: fmt.Sprintf("%s:%d", name, c.uiPort), DB: db, Artifacts: artifacts, Results: results, Tree: tree,
 		Targets: c.targets, Builders: c.links(k), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
-		Script: repo.Scripts{Dir: scripts, Results: results}.Run, Events: &notify.Stream{DB: db, Done: ctx.Done(), Log: log},
-		Options: server.Options{Lease: c.lease, SRPMs: c.srpmDir}, Log: log,
+		CheckSource: checkSource, Script: repo.Scripts{Dir: scripts, Results: results}.Run, Events: &notify.Stream{DB: db, Done: ctx.Done(), Log: log},
+		Options: server.Options{Lease: c.lease, SRPMs: c.srpmDir, Takes: c.takes}, Log: log,
 	})
 	return srv, results, err
 }

@@ -130,7 +130,7 @@ func TestReadTargets(t *testing.T) {
 	}
 	// The example of 2005 (0.4), and one of ours.
 	put("fedora.cfg", "[General]\ndistro = fedora\ntarget = 4\nrepo = core\ntesting = yes\nrepo_script =\n[Arches]\nbase_arches = i386 x86_64 ppc\noptional_arches = i686 noarch\n"+
-		"[Aliases]\ncvs_alias =\nuser_aliases = fc4\n[Additional Packages Arches]\nkernel = i686\n[CVS]\ncvs_root = :pserver:x\ncvs_rsh =\n")
+		"[Aliases]\ncvs_alias =\nuser_aliases = fc4\n[Additional Packages Arches]\nkernel = i686\n[CVS]\ncvs_root = :pserver:anonymous@cvs.example.com:/cvs/extras\ncvs_rsh =\n")
 	put("lab.cfg", "[General]\ndistro=lab\ntarget=12\nrepo=extras\n[Arches]\nbase_arches=x86_64\n[Aliases]\nuser_aliases=devel\n[Repositories]\nlab = file:///srv/$arch\n[Macros]\ndist = .lab12\n")
 	ts, err := readTargets(dir, nil)
 	if err != nil || len(ts) != 2 {
@@ -140,6 +140,12 @@ func TestReadTargets(t *testing.T) {
 	if fc4.String() != "fedora-4-core" || !fc4.Answers("fc4") || !fc4.Testing || !reflect.DeepEqual(fc4.BaseArches, []string{"i386", "x86_64", "ppc"}) ||
 		!reflect.DeepEqual(fc4.Additional["kernel"], []string{"i686"}) {
 		t.Errorf("the example of 2005: %+v", fc4)
+	}
+	if want := (plague.SCM{Kind: "cvs", CVSRoot: ":pserver:anonymous@cvs.example.com:/cvs/extras", Common: "common", Branch: "4", Allow: fields("")}); fc4.SCM == nil || !reflect.DeepEqual(*fc4.SCM, want) {
+		t.Errorf("the SCM of 2005: %+v", fc4.SCM)
+	}
+	if ts[1].SCM != nil {
+		t.Errorf("an SCM that nobody named: %+v", ts[1].SCM)
 	}
 	if lab := ts[1]; lab.Base[0].For("x86_64") != "file:///srv/x86_64" || lab.Macros["dist"] != ".lab12" || lab.Buildroot[0] != "@buildsys-build" {
 		t.Errorf("ours: %+v", lab)
@@ -158,6 +164,15 @@ func TestReadTargets(t *testing.T) {
 		put("other.cfg", "[General]\ndistro=lab\ntarget=13\nrepo=extras\nrepo_script="+script+"\n[Arches]\nbase_arches=x86_64\n")
 		if _, err := readTargets(dir, nil); err == nil || !strings.Contains(err.Error(), why) || !strings.Contains(err.Error(), "other.cfg:5: repo_script") {
 			t.Errorf("repo_script = %s: %v", script, err)
+		}
+	}
+	for scm, why := range map[string]string{
+		"type=git": "Refused", "url=https://git.example.com/": "", "type=bzr\nurl=https://example.com/": "no source control system", "git_root=http://u:p@example.com/": "other.cfg:8",
+		"url=https://git.example.com/\nlookaside_network=yes": "lookaside", "url=https://git.example.com/\nallow=https://other.example.com/": "other.cfg:8",
+	} {
+		put("other.cfg", "[General]\ndistro=lab\ntarget=13\nrepo=extras\n[Arches]\nbase_arches=x86_64\n[SCM]\n"+scm+"\n")
+		if _, err := readTargets(dir, nil); (err == nil) != (why == "") || err != nil && why != "Refused" && !strings.Contains(err.Error(), why) {
+			t.Errorf("[SCM] %s: %v", scm, err)
 		}
 	}
 	put("other.cfg", "[General]\ndistro=../x\ntarget=13\nrepo=extras\n[Arches]\nbase_arches=x86_64\n")

@@ -249,7 +249,7 @@ func (u *upFlags) configure(f *farm, ports []int) error {
 	files := map[string]string{
 		"server/server.cfg": fmt.Sprintf("[Server]\nserver_key_and_cert = certs/server_key_and_cert.pem\nca_cert = certs/buildsystem_ca_cert.pem\n"+
 			"ui_ca_cert = certs/users_ca_cert.pem\nserver_work_dir = %s\ndata_dir = %s\nuserdb = userdb\ntarget_configs_dir = targets\n"+
-			"builders = %s builder1\nuse_srpm_not_cvs = yes\naddress = 127.0.0.1\nui_port = %d\nfiles_port = %d\nweb_port = %d\n",
+			"builders = %s builder1\naddress = 127.0.0.1\nui_port = %d\nfiles_port = %d\nweb_port = %d\n",
 			f.path("results"), f.path("server", "data"), f.Builder, ports[0], ports[1], ports[2]),
 		"server/targets/" + f.Target + ".cfg": fmt.Sprintf("[General]\ndistro = %s\ntarget = %s\nrepo = %s\n\n[Arches]\nbase_arches = %s\n\n"+
 			"[Aliases]\nuser_aliases = devel\n\n[Buildroot]\npackages = @buildsys-build\n\n[Repositories]\n%s",

@@ -45,7 +45,7 @@ func newJob(t *testing.T, f *liveFarm, arches ...string) *builtJob {
 	j.must(err)
 	_, err = f.db.Begin(t.Context(), j.term, time.Now(), []plague.JobID{j.uid})
 	j.must(err)
-	j.must(f.db.Build(t.Context(), j.term, time.Now(), j.uid, 1, [3]string{"0", "1.0", "1"}, arches, plague.Pin{}, nil))
+	j.must(f.db.Build(t.Context(), j.term, time.Now(), j.uid, 1, arches, plague.Pin{}, nil))
 	return j
 }
 

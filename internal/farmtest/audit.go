@@ -63,6 +63,7 @@ func (a *audit) job(j plague.Job) error {
 	if err := a.history(j); err != nil {
 		return err
 	}
+	j = a.versioned(j)
 	arches, err := a.db.ArchJobs(a.ctx, j.UID, j.Run)
 	if err != nil {
 		return err

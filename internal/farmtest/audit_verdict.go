@@ -8,6 +8,15 @@ import (
 
 // verdict says whether a job ended as its recipe and its users had it.
 func (a *audit) verdict(j plague.Job, arches []plague.ArchJob) error {
+	if a.untagged(j) {
+		if j.State != plague.JobFailed && j.State != plague.JobKilled {
+			a.broken("4: job %d is %s, and there is no tag %s", j.UID, j.State, j.Source)
+		}
+		return nil
+	}
+	if !strings.HasSuffix(j.Source, ".src.rpm") {
+		a.Seen["tags "+string(j.State)]++
+	}
 	r, ok := a.recipe(j.NVR())
 	if !ok {
 		a.broken("4: nobody ever made %s of job %d", j.NVR(), j.UID)
@@ -31,6 +40,8 @@ func (a *audit) verdict(j plague.Job, arches []plague.ArchJob) error {
 	case j.State != plague.JobFailed || len(cannot) > 0 || excused:
 	case j.After != 0 && strings.Contains(j.Reason, "waits for"):
 		return a.doomed(j)
+	case strings.Contains(j.Reason, " already ("):
+		return a.twice(j)
 	case strings.Contains(j.Reason, "already in the repository"):
 		return a.collides(j, r)
 	default:
@@ -62,6 +73,21 @@ func (a *audit) doomed(j plague.Job) error {
 	return nil
 }
 
+// twice checks that another job has, or had, the version that a tag turned out to be.
+func (a *audit) twice(j plague.Job) error {
+	jobs, err := everyJob(a.ctx, a.db)
+	if err != nil {
+		return err
+	}
+	for _, other := range jobs {
+		if other.UID != j.UID && !other.Scratch && other.Target == j.Target && other.NVR() == j.NVR() {
+			return nil
+		}
+	}
+	a.broken("8: job %d failed because %s, and there is no other", j.UID, j.Reason)
+	return nil
+}
+
 // collides checks that another job has published a file of the same name, though it
 // be retired since.
 func (a *audit) collides(j plague.Job, r Recipe) error {
@@ -87,6 +113,10 @@ func (a *audit) collides(j plague.Job, r Recipe) error {
 // names are the files that a job's recipe makes on an arch.
 func (r Recipe) names(j plague.Job, arch string) map[string]bool {
 	names := map[string]bool{}
+	if arch == plague.ArchSource {
+		names[j.NVR()+".src.rpm"] = true
+		return names
+	}
 	for _, n := range r.makes(nevra(j), arch) {
 		names[n.Filename()] = true
 	}

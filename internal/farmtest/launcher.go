@@ -54,8 +54,9 @@ func (l *launcher) Start(_ context.Context, dir string) error {
 	m.supervisors[dir] = s
 	m.starts[dir]++
 	m.began.Go(func() {
+		b := &backend{m.w, power, m.lies}
 		err := builder.Supervise(ctx, builder.Supervision{
-			Dir: work.WithHook(power.Hook()), Backend: &backend{m.w, power, m.lies},
+			Dir: work.WithHook(power.Hook()), Backend: b, Sources: b,
 			FetchUID: -1, Hostname: m.name, News: s.news,
 		})
 		if err != nil {

@@ -1,6 +1,7 @@
 package farmtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -143,12 +144,20 @@ func (s *script) submit() {
 		file, allowed = file[:len(file)-5], false
 	}
 	p := w.Person(who)
+	build := func() (plague.JobID, error) { return p.Build(w.ctx, in, file) }
+	if allowed && in.Target != "lab-12-core" && d.IntN(4) == 0 {
+		in.Tag, in.Source = "v"+src.Release, ""
+		if d.IntN(10) > 0 {
+			w.setTag(name, in.Tag, src)
+		}
+		build = func() (plague.JobID, error) { return p.Tag(w.ctx, in) }
+	}
 	w.after(func() {
-		uid, err := p.Build(w.ctx, in, file)
+		uid, err := build()
 		w.heard(uid)
-		w.trace.Add(who, "build %s for %s (after %d, scratch %v): job %d, %v", in.Source, in.Target, in.After, in.Scratch, uid, err)
+		w.trace.Add(who, "build %s %s for %s (after %d, scratch %v): job %d, %v", name, cmp.Or(in.Tag, in.Source), in.Target, in.After, in.Scratch, uid, err)
 		if err == nil && !allowed {
-			w.broken("5: %s got job %d for %s %s", who, uid, in.Package, in.Source)
+			w.broken("5: %s got job %d for %s %s", who, uid, in.Package, cmp.Or(in.Tag, in.Source))
 		}
 	})
 }

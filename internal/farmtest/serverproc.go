@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"plague"
 	"plague/internal/artifact"
 	"plague/internal/durable"
 	"plague/internal/repo"
@@ -136,7 +137,9 @@ func (s *Site) open(ctx context.Context, power *Power) (*parts, error) {
 	p.srv, err = server.New(ctx, server.Config{
 		Name: s.name, DB: p.db, Artifacts: artifacts, Results: results, Tree: tree, Targets: s.w.targets,
 		Builders: s.links(power), Base: &http.Client{Transport: &Caller{s.w.net, s.name, s.name, power}},
-		RepoURL: "https://web.farm", Script: s.w.copy, Options: s.w.options, Log: log,
+		RepoURL: "https://web.farm", Script: s.w.copy,
+		CheckSource: func(plague.SCM, string, string) error { return nil },
+		Options:     s.w.options, Log: log,
 	})
 	return p, err
 }

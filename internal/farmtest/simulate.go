@@ -61,6 +61,7 @@ func (w *World) settle() error {
 	close(w.settling)
 	w.net.Calm()
 	w.doings.Wait()
+	w.net.stray.Wait() // a pause may come late, too
 	if _, err := w.Person("root@farm").SetPaused(w.ctx, false); err != nil {
 		return fmt.Errorf("end the pause: %w", err)
 	}
@@ -144,6 +145,9 @@ func (w *World) busy(db *store.DB) ([]string, error) {
 		if !j.Resting() {
 			busy = append(busy, fmt.Sprintf("job %d (%s)", j.UID, j.State))
 		}
+	}
+	if paused, who, err := db.Paused(w.ctx); err != nil || paused {
+		return append(busy, fmt.Sprintf("the farm is paused by %s", who)), err
 	}
 	for i := range w.targets {
 		more, err := w.changing(db, &w.targets[i])

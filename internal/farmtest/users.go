@@ -46,6 +46,9 @@ func (w *World) Person(email string) *Person {
 // patience is how long a person tries.
 const patience = 5 * time.Minute
 
+// retryAfter is how soon a person tries again.
+const retryAfter = time.Second
+
 // Build uploads an SRPM and submits it, trying again where the network or the
 // server is at fault.
 func (p *Person) Build(ctx context.Context, s wire.Submission, srpm []byte) (plague.JobID, error) {
@@ -63,8 +66,8 @@ func (p *Person) Build(ctx context.Context, s wire.Submission, srpm []byte) (pla
 		if refused(err) {
 			return 0, err
 		}
-		if pause(ctx, time.Second) != nil {
-			return 0, errors.Join(ctx.Err(), err)
+		if wait := pause(ctx, retryAfter); wait != nil {
+			return 0, errors.Join(wait, err)
 		}
 	}
 }

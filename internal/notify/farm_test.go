@@ -207,7 +207,7 @@ func (f *farm) build(uid plague.JobID, arches []string, failing map[string]map[s
 	f.begin(uid)
 	j, err := f.Job(f.ctx, uid)
 	f.must(err)
-	f.must(f.Build(f.ctx, f.term, time.Now(), uid, j.Run, [3]string{"0", "1", "1"}, arches, plague.Pin{}, nil))
+	f.must(f.Build(f.ctx, f.term, time.Now(), uid, j.Run, arches, plague.Pin{}, nil))
 	as, err := f.ArchJobs(f.ctx, uid, j.Run)
 	f.must(err)
 	for _, a := range as {

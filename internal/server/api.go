@@ -94,7 +94,11 @@ func (s *Server) job(ctx context.Context, uid plague.JobID) (wire.JobRecord, err
 	if err != nil {
 		return wire.JobRecord{}, err
 	}
-	return s.withRetirement(ctx, rs[0])
+	r, err := s.withSource(ctx, rs[0])
+	if err != nil {
+		return r, err
+	}
+	return s.withRetirement(ctx, r)
 }
 
 func (s *Server) setPaused(ctx context.Context, paused bool) (string, error) {

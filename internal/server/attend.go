@@ -253,6 +253,11 @@ const overdueGrace = 10 * time.Minute
 
 func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error {
 	db, name := a.s.DB, a.link.Name
+	if v.srpm {
+		if err := db.Fetched(ctx, a.term, now, v.id, name, sane(v.pinned)); err != nil {
+			return err
+		}
+	}
 	switch v.state {
 	case plague.ArchRunning:
 		return db.Running(ctx, a.term, now, v.id, name, v.phase)
@@ -265,6 +270,15 @@ func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error 
 	}
 	_, err := db.Back(ctx, a.term, now, v.id, name, v.back, v.why, a.s.budget(v.back))
 	return err
+}
+
+// sane is what a builder says it has fetched, if it can be.
+func sane(p *plague.Pinned) *plague.Pinned {
+	const most = 2000
+	if p == nil || len(p.Kind) > most || len(p.URL) > most || len(p.Revision) > most || len(p.Tree) > most {
+		return nil
+	}
+	return p
 }
 
 // A builder that refused an attempt, or had trouble that was not the package's,

@@ -176,7 +176,7 @@ func (s *Server) announced(d *store.Download) error {
 	if len(d.Files) > maxFiles {
 		return fmt.Errorf("%w: %d files", errResult, len(d.Files))
 	}
-	rpms := 0
+	rpms, sources := 0, 0
 	seen := map[string]bool{}
 	for _, a := range d.Files {
 		switch {
@@ -193,14 +193,26 @@ func (s *Server) announced(d *store.Download) error {
 			return fmt.Errorf("%w: %s: %w", errResult, a.Name, err)
 		}
 		seen[a.Name] = true
-		if !isLog(a.Name) && !strings.HasSuffix(a.Name, ".src.rpm") {
+		switch {
+		case isSource(a.Name):
+			sources++
+		case !isLog(a.Name):
 			rpms++
 		}
 	}
-	if d.Failure == nil && rpms == 0 {
+	switch {
+	case d.Failure != nil:
+		return nil
+	case d.Kind == plague.KindSRPM && (rpms > 0 || sources != 1):
+		return fmt.Errorf("%w: %d source packages and %d RPMs, not one source package", errResult, sources, rpms)
+	case d.Kind != plague.KindSRPM && rpms == 0:
 		return fmt.Errorf("%w: no RPM among %d files", errResult, len(d.Files))
 	}
 	return nil
+}
+
+func isSource(name string) bool {
+	return strings.HasSuffix(name, ".src.rpm") || strings.HasSuffix(name, ".nosrc.rpm")
 }
 
 // identify checks one RPM against the job and gives its identity.
@@ -233,6 +245,12 @@ func (s *Server) identify(d *store.Download, a plague.Artifact) (*store.RPM, err
 // differ in its dist suffix, which the target's macros give and not the SRPM.
 func belongs(d *store.Download, name string, h *rpm.Header) error {
 	n := h.NEVRA()
+	if d.Kind == plague.KindSRPM {
+		if name != n.Filename() {
+			return fmt.Errorf("%s holds %s", name, n)
+		}
+		return isSRPMOf(h, d.Job.Package, name)
+	}
 	source := h.SourceRPM()
 	if h.IsSource() {
 		source = n.NVR() + ".src.rpm"

@@ -14,6 +14,9 @@ type verdict struct {
 	why   string             // with queued
 	end   *plague.Failure    // with downloading: nil when it ended well
 	files []plague.Artifact  // with downloading
+	// srpm says that an SRPM is being made, or was; pinned is of what, if that is said.
+	srpm   bool
+	pinned *plague.Pinned
 }
 
 // judge compares what a builder should hold with what it reports. namedIn says
@@ -50,7 +53,7 @@ func judgeOne(h store.HeldRow, a plague.AttemptReport, builder string) (verdict,
 	case a.Refused != "":
 		v.state, v.back, v.why = plague.ArchQueued, store.Refused, "builder "+builder+" refused it: "+a.Refused
 	case a.Phase == plague.PhaseDone:
-		v.state, v.files = plague.ArchDownloading, a.Artifacts
+		v.state, v.files, v.srpm, v.pinned = plague.ArchDownloading, a.Artifacts, h.Kind == plague.KindSRPM, a.Pinned
 	case a.Phase == plague.PhaseKilled:
 		// Nobody here asked for it, or the store would not hold it any more.
 		v.state, v.back, v.why = plague.ArchQueued, plague.FailureLost, "it was stopped on builder "+builder
@@ -66,9 +69,11 @@ func judgeOne(h store.HeldRow, a plague.AttemptReport, builder string) (verdict,
 			}
 			break
 		}
-		v.state, v.end, v.files = plague.ArchDownloading, f, a.Artifacts
+		v.state, v.end, v.files, v.pinned = plague.ArchDownloading, f, a.Artifacts, a.Pinned
+		v.srpm = h.Kind == plague.KindSRPM && a.Pinned != nil
 	case h.State == plague.ArchAssigned || h.Phase != a.Phase:
 		v.state, v.phase = plague.ArchRunning, a.Phase
+		v.srpm = h.Kind == plague.KindSRPM && a.Phase == plague.PhaseBuilding
 	default:
 		return v, false
 	}

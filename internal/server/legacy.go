@@ -21,7 +21,7 @@ import (
 // for a refusal, and faults only for what is no refusal of ours.
 func (s *Server) legacyMethods() []xmlrpc.Method {
 	enqueue := "Asks for a build: email, package, source, target[, buildreq]; answers (code, message, uid). " +
-		"The source is the absolute path of an SRPM that the server can read."
+		"The source is the absolute path of an SRPM that the server can read, or a tag in the target's SCM."
 	strings5 := [][]string{{"array", "string", "string", "string", "string"}, {"array", "string", "string", "string", "string", "array"}}
 	onJob := [][]string{{"array", "int"}, {"array", "string", "int"}}
 	return []xmlrpc.Method{
@@ -73,7 +73,11 @@ func (s *Server) enqueueFile(ctx context.Context, email, pkg, source, target str
 		return 0, "", err
 	}
 	if !strings.HasSuffix(source, ".src.rpm") && !strings.Contains(source, "/") {
-		return 0, "", plague.Refuse(plague.ErrInvalid, "This build server is set up for building SRPMS only.  ", "give the path of a .src.rpm")
+		out, err := s.submit(ctx, wire.Submission{Package: pkg, Tag: source, Target: target})
+		return out.UID, out.Message, err
+	}
+	if !s.Options.Takes.srpms() {
+		return 0, "", plague.Refuse(plague.ErrInvalid, "This build server is set up for building CVS checkouts only.  ", "")
 	}
 	if len(source) > 255 {
 		return 0, "", plague.Refuse(plague.ErrInvalid, "Pathname to SRPM is limited to 255 characters.", "")

@@ -47,15 +47,21 @@ func (s *Server) work(h store.HeldRow, arches []string) *plague.Work {
 		return w // the target is gone from the configuration: what runs may end
 	}
 	w.Buildroot, w.Macros = t.Buildroot, t.Macros
-	if h.Arch == rpm.Noarch {
+	if h.Kind == plague.KindSRPM {
+		w.SRPM, w.SCM, w.Tag = plague.Artifact{}, t.SCM, j.Source
+	}
+	if anywhere(h.ArchJob) {
 		w.RootArch = rootArch(t.BaseArches, arches)
 	}
 	w.Repos = s.workRepos(j, home(t.BaseArches, w.RootArch))
 	return w
 }
 
-// rootArch is the arch of the buildroot in which a builder builds noarch: the
-// first of its own that the target has.
+// anywhere says whether an arch job can run in a buildroot of any arch of its target.
+func anywhere(a plague.ArchJob) bool { return a.Arch == rpm.Noarch || a.Kind == plague.KindSRPM }
+
+// rootArch is the arch of the buildroot for what can run in any: the first of the
+// builder's own that the target has.
 func rootArch(base, offered []string) string {
 	for _, a := range offered {
 		for _, b := range base {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"plague"
-	"plague/internal/rpm"
 	"plague/internal/sched"
 	"plague/internal/store"
 )
@@ -125,7 +124,7 @@ func (s *Server) enqueue(ctx context.Context, p *planner) error {
 		for _, r := range rows {
 			p.newest = max(p.newest, r.ID)
 			it := sched.Item{ID: r.ID, User: r.User, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Avoid: r.LastBuilder}
-			if t := s.target(r.Target); t != nil && r.Arch == rpm.Noarch {
+			if t := s.target(r.Target); t != nil && anywhere(r.ArchJob) {
 				it.Roots = t.BaseArches // rootArch chooses among them
 			}
 			p.queue.Add(it)

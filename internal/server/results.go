@@ -20,6 +20,7 @@ import (
 //
 //	<target>/<uid>-<name>-<version>-<release>/attempts/<run>-<arch>-<number>/…
 //
+// The arch of what makes an SRPM is src; until it is made the folder is <uid>-<name>.
 // The first holds hard links to what the newest attempt left in the second.
 
 // ResultDir is a job's folder in the result tree.
@@ -34,9 +35,11 @@ func attemptDir(j plague.Job, arch string, run, number int) string {
 // lay links the files of an attempt into the result tree. Doing it twice
 // changes nothing, so it comes before the commit that makes them count.
 func (s *Server) lay(d *store.Download, files []store.JobFile) error {
-	kept := attemptDir(d.Job, d.Arch, d.Job.Run, d.Number)
-	shown := path.Join(ResultDir(d.Job), d.Arch)
-	for _, dir := range []string{kept, shown} {
+	var dirs []string
+	for _, j := range shownAs(d, files) {
+		dirs = append(dirs, attemptDir(j, d.Arch, j.Run, d.Number), path.Join(ResultDir(j), d.Arch))
+	}
+	for _, dir := range dirs {
 		if err := s.Results.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("result tree: %w", err)
 		}
@@ -46,13 +49,27 @@ func (s *Server) lay(d *store.Download, files []store.JobFile) error {
 		if err != nil {
 			return err
 		}
-		for _, dir := range []string{kept, shown} {
+		for _, dir := range dirs {
 			if err := s.show(digest, path.Join(dir, f.Name)); err != nil {
 				return fmt.Errorf("result tree: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// shownAs is the job as its folder is called: an attempt that makes an SRPM begins
+// before there is a version, and those who follow its log are in that folder.
+func shownAs(d *store.Download, files []store.JobFile) []plague.Job {
+	all := []plague.Job{d.Job}
+	for _, f := range files {
+		if d.Kind == plague.KindSRPM && f.RPM != nil {
+			j := d.Job
+			j.Version, j.Release = f.RPM.Version, f.RPM.Release
+			all = append(all, j)
+		}
+	}
+	return all
 }
 
 // show puts an artifact into the result tree under a name, replacing what was

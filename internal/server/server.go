@@ -45,6 +45,7 @@ type Options struct {
 	MaxFile       int64         // bytes of one result file; default 8 GiB
 	Quota         int64         // bytes of uploads one user may have that no job refers to; default 16 GiB
 	LeaderLife    time.Duration // how long a silent leader stays one, where there are several servers; default 15s
+	Takes         Takes         // what jobs may name; default: SRPMs and tags
 	SRPMs         string        // folder on the server whose SRPMs enqueue takes by path; empty: none
 }
 
@@ -92,10 +93,13 @@ type Config struct {
 	Builders  []Link
 	Base      *http.Client // for the base repositories
 	RepoURL   string       // https://host:port of the repositories, as builders reach it
-	Script    Scripter     // runs repository scripts
-	Events    http.Handler // the stream of events, for users
-	Options   Options
-	Log       *slog.Logger
+	// CheckSource refuses what cannot be a package and a tag of an SCM. It asks nobody.
+	CheckSource func(scm plague.SCM, pkg, tag string) error
+
+	Script  Scripter     // runs repository scripts
+	Events  http.Handler // the stream of events, for users
+	Options Options
+	Log     *slog.Logger
 }
 
 // Server is one server of a farm. Any number may run over one PostgreSQL

@@ -78,10 +78,7 @@ func (s *Server) point(ctx context.Context, tree *repo.Tree, t *plague.Target, n
 	if err := tree.Point(ctx, t.String(), t.BaseArches, n); err != nil {
 		return err
 	}
-	select {
-	case s.shown[t.String()] <- struct{}{}:
-	default:
-	}
+	signal(s.shown[t.String()])
 	return nil
 }
 

@@ -27,15 +27,18 @@ const preparers = 16
 func (s *Server) stages(ctx context.Context, term store.Term) error {
 	w := s.DB.Subscribe(store.TopicJobs, store.TopicFarm)
 	defer w.Close()
-	for page := plague.JobID(0); ; {
+	prep, checkout := stage{of: plague.JobPrep, do: s.prep}, stage{of: plague.JobInitialize, do: s.checkout}
+	for {
 		more, err := s.begin(ctx, term)
 		if err := s.over(ctx, "beginning jobs", err); err != nil {
 			return err
 		}
-		var prepared bool
-		prepared, page, err = s.prepare(ctx, term, page)
-		if err := s.over(ctx, "preparing jobs", err); err != nil {
-			return err
+		for _, st := range []*stage{&checkout, &prep} {
+			went, err := s.walk(ctx, term, st)
+			if err := s.over(ctx, "taking jobs on from "+string(st.of), err); err != nil {
+				return err
+			}
+			more = more || went || st.page != 0
 		}
 		if err := s.over(ctx, "failing jobs that wait for failed ones", s.doom(ctx, term)); err != nil {
 			return err
@@ -43,7 +46,7 @@ func (s *Server) stages(ctx context.Context, term store.Term) error {
 		if err := s.over(ctx, "looking for jobs of abandoned targets", s.abandoned(ctx, term)); err != nil {
 			return err
 		}
-		if more || prepared || page != 0 {
+		if more {
 			continue
 		}
 		if !store.Wait(ctx, w.C, s.Options.Tick) {
@@ -82,52 +85,58 @@ func (s *Server) doom(ctx context.Context, term store.Term) error {
 	return nil
 }
 
-// prepare reads the headers of a page of the jobs in prep, those after a uid,
-// and makes their arch jobs. It says whether any went on, and after which uid
-// the next page begins; 0: there is none. Jobs that cannot go on, however many,
-// hold up nobody behind them.
-func (s *Server) prepare(ctx context.Context, term store.Term, after plague.JobID) (prepared bool, next plague.JobID, err error) {
-	jobs, err := s.DB.JobsIn(ctx, plague.JobPrep, after, batch)
+// stage is a state that jobs leave when something has been done for each.
+type stage struct {
+	of   plague.JobState
+	do   func(context.Context, store.Term, plague.Job) error
+	page plague.JobID // uid after which the next page begins; 0: from the first
+}
+
+// walk takes a page of the jobs in a stage on, and says whether any went. Jobs that
+// cannot go on, however many, hold up nobody behind them.
+func (s *Server) walk(ctx context.Context, term store.Term, st *stage) (went bool, err error) {
+	jobs, err := s.DB.JobsIn(ctx, st.of, st.page, batch)
+	st.page = 0
 	if err != nil || len(jobs) == 0 {
-		return false, 0, err
+		return false, err
 	}
 	if len(jobs) == batch {
-		next = jobs[batch-1].UID
+		st.page = jobs[batch-1].UID
 	}
-	var went, stay atomic.Int64
+	var gone, stay atomic.Int64
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(preparers)
 	for _, j := range jobs {
 		g.Go(func() error {
-			err := s.prepOrWait(gctx, term, j)
+			err := s.doOrWait(gctx, term, st, j)
 			switch {
 			case errors.Is(err, errWaits):
 				if stay.Add(1) == 1 { // one speaks for all: they may be thousands
-					s.Log.WarnContext(ctx, "job waits in prep", "job", j.UID, "target", j.Target, "error", err)
+					s.Log.WarnContext(ctx, "job waits in "+string(st.of), "job", j.UID, "target", j.Target, "error", err)
 				}
 				return nil
 			case overtaken(err):
 				return nil
 			case err == nil:
-				went.Add(1)
+				gone.Add(1)
 			}
 			return err
 		})
 	}
 	err = g.Wait()
 	if n := stay.Load(); n > 1 {
-		s.Log.WarnContext(ctx, "more jobs wait in prep", "jobs", n-1)
+		s.Log.WarnContext(ctx, "more jobs wait in "+string(st.of), "jobs", n-1)
 	}
-	return went.Load() > 0, next, err
+	return gone.Load() > 0, err
 }
 
-// errWaits says that a job stays in prep for now.
+// errWaits says that a job stays where it is for now.
 var errWaits = errors.New("it waits")
 
-// prepOrWait prepares one job. A base repository that is out of reach holds up
-// its own target's jobs only, and not for ever.
-func (s *Server) prepOrWait(ctx context.Context, term store.Term, j plague.Job) error {
-	err := s.prep(ctx, term, j)
+// doOrWait takes one job on. A base repository that is out of reach holds up its own
+// target's jobs only, and not for ever.
+func (s *Server) doOrWait(ctx context.Context, term store.Term, st *stage, j plague.Job) error {
+	err := st.do(ctx, term, j)
 	if !errors.Is(err, plague.ErrUnavailable) {
 		return err
 	}
@@ -135,7 +144,21 @@ func (s *Server) prepOrWait(ctx context.Context, term store.Term, j plague.Job) 
 		return fmt.Errorf("%w: %w", errWaits, err)
 	}
 	reason := fmt.Sprintf("could not be prepared for %s: %v", s.Options.Prep, err)
-	return s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobPrep, reason)
+	return s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, st.of, reason)
+}
+
+// checkout has a job that names a tag get its SRPM from a builder, or fails it when
+// its target has no SCM any more.
+func (s *Server) checkout(ctx context.Context, term store.Term, j plague.Job) error {
+	t := s.target(j.Target)
+	if t == nil || t.SCM == nil {
+		return s.DB.FailJob(ctx, term, time.Now(), j.UID, j.Run, plague.JobInitialize, "this server no longer has the target "+j.Target+" with an SCM")
+	}
+	pin, err := s.pin(ctx, t)
+	if err != nil {
+		return err
+	}
+	return s.DB.Checkout(ctx, term, time.Now(), j.UID, j.Run, pin)
 }
 
 // prep takes one job to building, or fails it when its SRPM cannot be built
@@ -169,9 +192,7 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 	for i, d := range why {
 		rules[i] = d.Arch + ": " + d.Rule
 	}
-	n := h.NEVRA()
-	evr := [3]string{fmt.Sprint(n.Epoch), n.Version, n.Release}
-	return s.DB.Build(ctx, term, time.Now(), j.UID, j.Run, evr, arches, pin, rules)
+	return s.DB.Build(ctx, term, time.Now(), j.UID, j.Run, arches, pin, rules)
 }
 
 // header reads the header of an SRPM in the artifact store, and tells its size

@@ -35,10 +35,10 @@ func TestStuckInPrep(t *testing.T) {
 		t.Error(err)
 	}
 	p.s.Options.Prep = 0
-	for page := plague.JobID(0); ; {
-		_, next, err := p.s.prepare(t.Context(), p.term, page)
+	for prep := (stage{of: plague.JobPrep, do: p.s.prep}); ; {
+		_, err := p.s.walk(t.Context(), p.term, &prep)
 		p.must(err)
-		if page = next; page == 0 {
+		if prep.page == 0 {
 			break
 		}
 	}

@@ -58,6 +58,12 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 	if err := rpm.ValidName(in.Package); err != nil {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, "The package name contained an illegal character: "+err.Error(), "")
 	}
+	if in.Tag != "" {
+		return s.submitTag(ctx, u, t, in)
+	}
+	if !s.Options.Takes.srpms() {
+		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, "This build server is set up for building CVS checkouts only.  ", "name a tag in place of the SRPM")
+	}
 	if len(in.Source) > 255 {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, "Pathname to SRPM is limited to 255 characters.", "")
 	}

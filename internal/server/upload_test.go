@@ -134,7 +134,7 @@ func TestUnreadableSRPM(t *testing.T) {
 		t.Errorf("enqueued: %v", err)
 	}
 	job := plague.Job{UID: 1, Run: 1, Target: lab, SRPM: d.String(), StateAt: time.Now()}
-	if err := p.s.prepOrWait(context.Background(), p.term, job); !errors.Is(err, errWaits) {
+	if err := p.s.doOrWait(context.Background(), p.term, &stage{of: plague.JobPrep, do: p.s.prep}, job); !errors.Is(err, errWaits) {
 		t.Errorf("prepared: %v", err)
 	}
 	p.must(os.Remove(path))

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"plague"
+	"plague/internal/source/sourcetest"
 )
 
 // newCVS makes a repository as the one of 2005: packages with their branches, and
@@ -42,7 +43,7 @@ func newCVS(t *testing.T) (root string, conf Config) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(root, "CVSROOT"), map[string]string{"readers": "anonymous\n", "passwd": "anonymous::nobody\n", "config": "LockDir=" + locks + "\n"})
-	address := serve(t, "cvs", "-f", "--allow-root="+root, "pserver")
+	address := sourcetest.Serve(t, "cvs", "-f", "--allow-root="+root, "pserver")
 	return root, Config{Kind: CVS, CVSRoot: ":pserver:anonymous@" + address + root, Common: "common", Branch: "devel"}
 }
 
@@ -54,7 +55,7 @@ func TestCVS(t *testing.T) {
 	if !maps.Equal(r.files, want) {
 		t.Errorf("got %q", r.files)
 	}
-	if r.pinned != (Pinned{CVS, conf.CVSRoot, "tree-1_0-1", r.pinned.Tree}) {
+	if r.pinned != (plague.Pinned{Kind: "cvs", URL: conf.CVSRoot, Revision: "tree-1_0-1", Tree: r.pinned.Tree}) {
 		t.Errorf("got %+v", r.pinned)
 	}
 	head := good(t, conf, "tree", "HEAD")

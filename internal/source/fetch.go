@@ -32,9 +32,9 @@ type fetch struct {
 // into the new folder dir: files and folders of this process, and symbolic links
 // that stay inside. Errors that the packager has to mend are plague.ErrInvalid or
 // plague.ErrNotFound (see Failure); after any, dir is gone.
-func (f Fetcher) Fetch(ctx context.Context, p Plan, dir string) (Pinned, error) {
+func (f Fetcher) Fetch(ctx context.Context, p Plan, dir string) (plague.Pinned, error) {
 	if p.Package == "" {
-		return Pinned{}, errors.New("fetch sources: a plan that was never made")
+		return plague.Pinned{}, errors.New("fetch sources: a plan that was never made")
 	}
 	p.cfg.Limits = p.cfg.Limits.withDefaults()
 	if f.Log == nil {
@@ -46,27 +46,27 @@ func (f Fetcher) Fetch(ctx context.Context, p Plan, dir string) (Pinned, error) 
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
 	if err != nil {
-		return Pinned{}, fmt.Errorf("fetch %s %s: %w", p.Package, p.Tag, err)
+		return plague.Pinned{}, fmt.Errorf("fetch %s %s: %w", p.Package, p.Tag, err)
 	}
 	return pinned, nil
 }
 
-func (f *fetch) all(ctx context.Context, dir string) (Pinned, error) {
+func (f *fetch) all(ctx context.Context, dir string) (plague.Pinned, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, f.plan.cfg.Limits.Time,
 		plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("the sources did not come within %s", f.plan.cfg.Limits.Time), "look at their server, or build from a smaller repository"))
 	defer cancel()
 	for _, d := range []string{f.Work, f.home} {
 		if err := f.mkdir(d, true); err != nil {
-			return Pinned{}, err
+			return plague.Pinned{}, err
 		}
 	}
 	defer os.RemoveAll(f.Work)
 	if err := f.mkdir(f.scm, false); err != nil {
-		return Pinned{}, err
+		return plague.Pinned{}, err
 	}
 	tree, err := newTree(dir, f.plan.cfg.Limits)
 	if err != nil {
-		return Pinned{}, err
+		return plague.Pinned{}, err
 	}
 	f.tree = tree
 	defer f.tree.root.Close()
@@ -79,7 +79,7 @@ func (f *fetch) all(ctx context.Context, dir string) (Pinned, error) {
 	if err == nil {
 		err = f.tree.finish()
 	}
-	return Pinned{f.plan.cfg.Kind, f.plan.URL, revision, f.tree.digest()}, err
+	return plague.Pinned{Kind: string(f.plan.cfg.Kind), URL: f.plan.URL, Revision: revision, Tree: f.tree.digest()}, err
 }
 
 // checkout fills the tree and tells what is in it.

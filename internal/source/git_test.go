@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/source/sourcetest"
 )
 
 // gitServer is git daemon over a folder of repositories, and one work tree whose
@@ -24,7 +25,7 @@ func newGit(t *testing.T) *gitServer {
 	t.Helper()
 	need(t, "git", "setpriv", "prlimit")
 	g := &gitServer{t: t, base: open(t), work: filepath.Join(t.TempDir(), "work")}
-	address := serve(t, "git", "daemon", "--inetd", "--export-all", "--base-path="+g.base, g.base)
+	address := sourcetest.Serve(t, "git", "daemon", "--inetd", "--export-all", "--base-path="+g.base, g.base)
 	g.conf = Config{Kind: Git, URL: "git://" + address + "/$package.git", Layout: Plain}
 	command(t, "", "git", "init", "-q", "-b", "main", g.work)
 	command(t, "", "git", "init", "-q", "--bare", filepath.Join(g.base, "tree.git"))
@@ -69,7 +70,7 @@ func TestGit(t *testing.T) {
 		if !maps.Equal(r.files, tt.files) {
 			t.Errorf("%s: got %q", tt.tag, r.files)
 		}
-		want := Pinned{Git, strings.ReplaceAll(g.conf.URL, "$package", "tree"), tt.id, r.pinned.Tree}
+		want := plague.Pinned{Kind: "git", URL: strings.ReplaceAll(g.conf.URL, "$package", "tree"), Revision: tt.id, Tree: r.pinned.Tree}
 		if r.pinned != want || len(r.pinned.Tree) != 64 {
 			t.Errorf("%s: got %+v, want %+v", tt.tag, r.pinned, want)
 		}
@@ -209,7 +210,7 @@ func TestGitLimits(t *testing.T) {
 // allowed, and a dead one is no trouble of the package's.
 func TestGitTrouble(t *testing.T) {
 	need(t, "git", "sleep")
-	mute := Config{Kind: Git, URL: "git://" + serve(t, "sleep", "60") + "/", Limits: Limits{Time: 300 * time.Millisecond}}
+	mute := Config{Kind: Git, URL: "git://" + sourcetest.Serve(t, "sleep", "60") + "/", Limits: Limits{Time: 300 * time.Millisecond}}
 	refused(t, get(t, mute, "tree", "v1"), plague.ErrUnavailable, "within 300ms")
 	dead := Config{Kind: Git, URL: "git://127.0.0.1:1/"}
 	if r := get(t, dead, "tree", "v1"); r.err == nil || Failure(r.err, plague.PhaseDownloading).Kind != plague.FailureInfrastructure {

@@ -8,6 +8,8 @@ package source
 
 import (
 	"time"
+
+	"plague"
 )
 
 // Kind is a source control system.
@@ -82,10 +84,10 @@ type Request struct {
 	Tag     string // git: tag, branch or commit; CVS: tag; Subversion: trunk, branches/x, or a tag, and perhaps @<revision>
 }
 
-// Pinned is what was fetched, so that it can be told, and fetched again.
-type Pinned struct {
-	Kind     Kind
-	URL      string // of the package's repository; CVS: the root
-	Revision string // git: commit id; Subversion: revision; CVS, which has none: the tag
-	Tree     string // SHA-256 of the tree's names, modes and contents, hexadecimal
+// ConfigOf is what a target's file says, with the limits that are ours.
+func ConfigOf(s plague.SCM) Config {
+	return Config{
+		Kind: Kind(s.Kind), Layout: Layout(s.Layout), URL: s.URL, CVSRoot: s.CVSRoot, CVSRSH: s.CVSRSH, Common: s.Common,
+		Branch: s.Branch, Lookaside: s.Lookaside, Network: s.Network, Allow: s.Allow,
+	}
 }

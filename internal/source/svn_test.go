@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"plague"
+	"plague/internal/source/sourcetest"
 )
 
 // newSVN makes a repository with a package in the usual folders; work is where
@@ -24,7 +25,7 @@ func newSVN(t *testing.T) (work string, conf Config) {
 	command(t, work, "svn", "commit", "-q", "-m", "x") // 2
 	command(t, work, "svn", "copy", "-q", "-m", "x", url+"/tree/trunk", url+"/tree/tags/v1")
 	command(t, work, "svn", "update", "-q")
-	return work, Config{Kind: SVN, URL: "svn://" + serve(t, "svnserve", "-i", "-r", base) + "/repo", Layout: Plain}
+	return work, Config{Kind: SVN, URL: "svn://" + sourcetest.Serve(t, "svnserve", "-i", "-r", base) + "/repo", Layout: Plain}
 }
 
 func TestSVN(t *testing.T) {
@@ -46,7 +47,7 @@ func TestSVN(t *testing.T) {
 		if !maps.Equal(r.files, tt.files) {
 			t.Errorf("%s: got %q", tt.tag, r.files)
 		}
-		if r.pinned != (Pinned{SVN, conf.URL + tt.path, tt.revision, r.pinned.Tree}) {
+		if r.pinned != (plague.Pinned{Kind: "svn", URL: conf.URL + tt.path, Revision: tt.revision, Tree: r.pinned.Tree}) {
 			t.Errorf("%s: got %+v", tt.tag, r.pinned)
 		}
 	}

@@ -192,7 +192,6 @@ func TestVersions(t *testing.T) {
 			func(n *store.NewJob) { n.Target = "lab-13-extras" },
 			func(n *store.NewJob) { n.Release = "2" },
 			func(n *store.NewJob) { n.Epoch = "1" },
-			func(n *store.NewJob) { n.Version = "" },
 		} {
 			m := n
 			change(&m)
@@ -201,13 +200,5 @@ func TestVersions(t *testing.T) {
 		f.done(1, "x86_64")
 		f.publish()
 		f.refuseSubmit(n, plague.ErrConflict, "needsign")
-
-		// A version that is known only when the SRPM is read.
-		unknown := plague.JobID(6)
-		f.begin(unknown)
-		f.must(f.Build(f.ctx, f.term, f.now, unknown, 1, [3]string{"0", "1.8", "1"}, []string{"x86_64"}, pin, nil))
-		if j := f.wantJob(unknown, plague.JobFailed); !strings.Contains(j.Reason, "job 1") {
-			t.Errorf("reason %q", j.Reason)
-		}
 	})
 }

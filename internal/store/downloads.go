@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"plague"
@@ -14,6 +15,7 @@ type Download struct {
 	plague.AttemptID
 	Builder string
 	Job     plague.Job
+	Kind    plague.Kind
 	Arch    string
 	Failure *plague.Failure // how the attempt ended; nil: well
 	Files   []plague.Artifact
@@ -77,7 +79,7 @@ func (tx *tx) download(id plague.ArchJobID, tries int) (*Download, error) {
 		return nil, err
 	}
 	d := &Download{
-		AttemptID: plague.AttemptID{ArchJob: a.ID, Number: a.Attempt, Token: a.Token}, Builder: a.Builder, Job: j, Arch: a.Arch, Tries: tries, Since: a.StateAt,
+		AttemptID: plague.AttemptID{ArchJob: a.ID, Number: a.Attempt, Token: a.Token}, Builder: a.Builder, Job: j, Kind: a.Kind, Arch: a.Arch, Tries: tries, Since: a.StateAt,
 	}
 	if a.FailureKind != "" {
 		d.Failure = &plague.Failure{Kind: a.FailureKind, Phase: a.FailurePhase, Message: a.Reason}
@@ -127,8 +129,17 @@ func (tx *tx) settle(d *Download, who string) (plague.ArchJob, plague.Job, error
 }
 
 // Accept ends an arch job whose files are all here: as the attempt ended. The
-// last arch job of a run ends its building in the same transaction.
+// last arch job of a run ends its building in the same transaction; the one that
+// has made an SRPM takes its job to prep with it.
 func (db *DB) Accept(ctx context.Context, at time.Time, d *Download, who string, files []JobFile) error {
+	err := db.accept(ctx, at, d, who, files)
+	if duplicate(err) { // another job got the same version in this moment, and is seen now
+		err = db.accept(ctx, at, d, who, files)
+	}
+	return err
+}
+
+func (db *DB) accept(ctx context.Context, at time.Time, d *Download, who string, files []JobFile) error {
 	return db.update(ctx, func(tx *tx) error {
 		a, j, err := tx.settle(d, who)
 		if err != nil {
@@ -150,6 +161,12 @@ func (db *DB) Accept(ctx context.Context, at time.Time, d *Download, who string,
 			return err
 		}
 		tx.wake(TopicOrders)
+		source := slices.IndexFunc(files, func(f JobFile) bool { return f.RPM != nil && f.RPM.Source })
+		if a.Kind == plague.KindSRPM && to == plague.ArchDone && source >= 0 {
+			if j, err = tx.madeSRPM(at, j, files[source]); err != nil {
+				return err
+			}
+		}
 		return tx.runEnded(at, j)
 	})
 }

@@ -145,7 +145,9 @@ func newJob(pkg, v string) store.NewJob {
 // submit uploads and submits a job.
 func (f *farm) submit(n store.NewJob) plague.JobID {
 	f.t.Helper()
-	f.must(f.AddUpload(f.ctx, f.now, n.User, n.SRPM, n.SRPMSize))
+	if n.SRPM != "" {
+		f.must(f.AddUpload(f.ctx, f.now, n.User, n.SRPM, n.SRPMSize))
+	}
 	uid, err := f.Submit(f.ctx, f.now, n)
 	f.must(err)
 	return uid
@@ -160,7 +162,7 @@ var pin = plague.Pin{Snapshot: 0, Repos: []plague.BasePin{
 func (f *farm) build(uid plague.JobID, arches ...string) []plague.ArchJob {
 	f.t.Helper()
 	f.begin(uid)
-	f.must(f.Build(f.ctx, f.term, f.now, uid, f.job(uid).Run, [3]string{"0", "1", "1"}, arches, pin, []string{"because"}))
+	f.must(f.Build(f.ctx, f.term, f.now, uid, f.job(uid).Run, arches, pin, []string{"because"}))
 	return f.archJobs(uid)
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,8 +27,8 @@ func (db *DB) Doomed(ctx context.Context, limit int) ([]plague.Job, error) {
 	return js, db.trouble(err)
 }
 
-// Begin takes jobs that have an SRPM from waiting over initialize to prep. It
-// gives those that were still waiting.
+// Begin takes jobs from waiting to initialize, and on to prep if they have an SRPM.
+// It gives those that were still waiting.
 func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.JobID) ([]plague.JobID, error) {
 	var begun []plague.JobID
 	err := db.lead(ctx, t, func(tx *tx) error {
@@ -42,7 +41,11 @@ func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.Job
 			if j.State != plague.JobWaiting {
 				continue
 			}
-			for _, to := range []plague.JobState{plague.JobInitialize, plague.JobPrep} {
+			steps := []plague.JobState{plague.JobInitialize, plague.JobPrep}
+			if j.SRPM == "" {
+				steps = steps[:1]
+			}
+			for _, to := range steps {
 				if err := tx.move(at, j, to, "", ""); err != nil {
 					return err
 				}
@@ -59,9 +62,8 @@ func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.Job
 }
 
 // Build takes a job from prep to building: pinned, and with one queued arch
-// job for each arch. why says which rule kept or dropped each. A version that
-// was not known at Submit and that the target has already fails the job.
-func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, evr [3]string, arches []string, pin plague.Pin, why []string) error {
+// job for each arch. why says which rule kept or dropped each.
+func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, arches []string, pin plague.Pin, why []string) error {
 	return db.lead(ctx, t, func(tx *tx) error {
 		j, err := tx.locked(uid)
 		if err != nil {
@@ -70,19 +72,6 @@ func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID,
 		if j.Run != run || j.State != plague.JobPrep {
 			return fmt.Errorf("%w: job %d is no longer in prep", plague.ErrConflict, uid)
 		}
-		if j.Version == "" {
-			err := tx.newVersion(j.Target, j.Package, evr[0], evr[1], evr[2])
-			if errors.Is(err, plague.ErrConflict) && !j.Scratch {
-				tx.wake(TopicJobs)
-				return tx.move(at, j, plague.JobFailed, "", err.Error())
-			}
-			if err != nil && !errors.Is(err, plague.ErrConflict) {
-				return err
-			}
-			if _, err := tx.exec(`UPDATE jobs SET epoch = $1, version = $2, release = $3 WHERE uid = $4`, evr[0], evr[1], evr[2], uid); err != nil {
-				return err
-			}
-		}
 		if err := tx.pin(uid, run, pin); err != nil {
 			return err
 		}
@@ -90,7 +79,7 @@ func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID,
 			return err
 		}
 		for _, arch := range arches {
-			if err := tx.queue(at, uid, run, arch); err != nil {
+			if err := tx.queue(at, uid, run, plague.KindBuild, arch); err != nil {
 				return err
 			}
 		}
@@ -100,6 +89,11 @@ func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID,
 }
 
 func (tx *tx) pin(uid plague.JobID, run int, pin plague.Pin) error {
+	for _, table := range []string{"pins", "pin_repos"} { // of its checkout
+		if _, err := tx.exec(`DELETE FROM `+table+` WHERE uid = $1 AND run = $2`, uid, run); err != nil {
+			return err
+		}
+	}
 	if _, err := tx.exec(`INSERT INTO pins (uid, run, snapshot) VALUES ($1, $2, $3)`, uid, run, pin.Snapshot); err != nil {
 		return err
 	}
@@ -112,10 +106,10 @@ func (tx *tx) pin(uid plague.JobID, run int, pin plague.Pin) error {
 	return nil
 }
 
-func (tx *tx) queue(at time.Time, uid plague.JobID, run int, arch string) error {
+func (tx *tx) queue(at time.Time, uid plague.JobID, run int, kind plague.Kind, arch string) error {
 	var id plague.ArchJobID
 	err := tx.row(`INSERT INTO arch_jobs (uid, run, kind, arch, state, queued_at, state_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id`,
-		uid, run, plague.KindBuild, arch, plague.ArchQueued, us(at)).Scan(&id)
+		uid, run, kind, arch, plague.ArchQueued, us(at)).Scan(&id)
 	if err != nil {
 		return err
 	}
@@ -174,8 +168,8 @@ func (db *DB) Kill(ctx context.Context, at time.Time, who string, uid plague.Job
 	})
 }
 
-// runEnded ends the building of a run when its last arch job has ended: to
-// finished, and on to addtorepo, failed, or (scratch) nowhere.
+// runEnded ends what a run does when its last arch job has ended: the making of its
+// SRPM, or its building: to finished, and on to addtorepo, failed, or (scratch) nowhere.
 func (tx *tx) runEnded(at time.Time, j plague.Job) error {
 	as, err := collect(tx, scanArchJob, `SELECT `+archColumns+` FROM arch_jobs WHERE uid = $1 AND run = $2 ORDER BY id`, j.UID, j.Run)
 	if err != nil {
@@ -190,6 +184,9 @@ func (tx *tx) runEnded(at time.Time, j plague.Job) error {
 			line, _, _ := strings.Cut(a.Reason, "\n")
 			failures = append(failures, a.Arch+": "+line)
 		}
+	}
+	if j.State == plague.JobCheckout || j.State == plague.JobMakeSRPM {
+		return tx.sourceEnded(at, j, failures)
 	}
 	if j.State != plague.JobBuilding {
 		return nil

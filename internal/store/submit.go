@@ -13,13 +13,21 @@ import (
 // NewJob is what a user submits, checked by the server.
 type NewJob struct {
 	User, Package, Source   string
-	SRPM                    string // SHA-256; its bytes are in the artifact store
+	SRPM                    string // SHA-256; its bytes are in the artifact store. "": Source is a tag, and it is to be made
 	SRPMSize                int64
 	Target                  string
 	Scratch                 bool
 	After                   plague.JobID
 	Priority                int
 	Epoch, Version, Release string
+}
+
+// what is what is to be built, as far as it is known.
+func (n *NewJob) what() string {
+	if n.Version == "" {
+		return n.Package + " " + n.Source
+	}
+	return n.Package + "-" + n.Version + "-" + n.Release
 }
 
 // Submit inserts a job in waiting. The same version of a package in progress
@@ -29,8 +37,10 @@ type NewJob struct {
 func (db *DB) Submit(ctx context.Context, at time.Time, n NewJob) (plague.JobID, error) {
 	var uid plague.JobID
 	err := db.update(ctx, func(tx *tx) error {
-		if err := tx.srpmHeld(n.SRPM); err != nil {
-			return err
+		if n.SRPM != "" {
+			if err := tx.srpmHeld(n.SRPM); err != nil {
+				return err
+			}
 		}
 		if err := tx.canWaitFor(n.After); err != nil {
 			return err
@@ -50,7 +60,7 @@ func (db *DB) Submit(ctx context.Context, at time.Time, n NewJob) (plague.JobID,
 		tx.count(uid, "", plague.JobWaiting)
 		tx.wake(TopicJobs)
 		return tx.event(plague.Event{At: at, Job: uid, What: "job", To: string(plague.JobWaiting), Who: n.User,
-			Text: fmt.Sprintf("%s-%s-%s for %s", n.Package, n.Version, n.Release, n.Target)})
+			Text: fmt.Sprintf("%s for %s", n.what(), n.Target)})
 	})
 	return uid, db.twice(ctx, err, n.Target, n.Package, n.Epoch, n.Version, n.Release)
 }

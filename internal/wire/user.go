@@ -13,6 +13,7 @@ import (
 type Submission struct {
 	Package  string
 	Source   string // file name as the user typed it
+	Tag      string // in the target's SCM, in place of Source, SRPM and Size
 	SRPM     string // SHA-256, hexadecimal
 	Size     int64
 	Target   string // name or alias
@@ -60,33 +61,36 @@ type ArchJobRecord struct {
 
 // JobRecord is a job as list_jobs and detail_job show it.
 type JobRecord struct {
-	Uid          plague.JobID
-	Package      string
-	Source       string
-	Username     string
-	Status       string
-	Starttime    int64
-	Endtime      int64
-	TargetDistro string
-	TargetTarget string
-	TargetRepo   string
-	RpmEpoch     string
-	RpmVersion   string
-	RpmRelease   string
-	Archjobs     []ArchJobRecord
-	Target       string
-	Run          int
-	Scratch      bool
-	WaitsFor     plague.JobID
-	Reason       string
-	Snapshot     int64
-	Results      string // path below the web's address
-	Final        bool
-	Resting      bool
-	RetiredAt    int64 // unix seconds; 0: it is in its repository if it was published. Only `job` tells
-	RetiredBy    string
-	RetiredWhy   string
-	RetiredIn    int64 // the first snapshot without its RPMs; 0: not yet
+	Uid            plague.JobID
+	Package        string
+	Source         string
+	Username       string
+	Status         string
+	Starttime      int64
+	Endtime        int64
+	TargetDistro   string
+	TargetTarget   string
+	TargetRepo     string
+	RpmEpoch       string
+	RpmVersion     string
+	RpmRelease     string
+	Archjobs       []ArchJobRecord
+	Target         string
+	Run            int
+	Scratch        bool
+	WaitsFor       plague.JobID
+	Reason         string
+	Snapshot       int64
+	Results        string // path below the web's address
+	Final          bool
+	Resting        bool
+	SourceUrl      string // the repository that its SRPM was made of; "": it was submitted. Only `job` tells this and what follows
+	SourceRevision string // git: commit id; Subversion: revision; CVS: tag
+	SourceTree     string // SHA-256 of the tree
+	RetiredAt      int64  // unix seconds; 0: it is in its repository if it was published
+	RetiredBy      string
+	RetiredWhy     string
+	RetiredIn      int64 // the first snapshot without its RPMs; 0: not yet
 }
 
 // Retirement is what retire_job takes.
