@@ -151,6 +151,9 @@ type Caller struct {
 	Up   *Power
 }
 
+// latest is how long after its sender has given up a message may still arrive.
+const latest = 3 * time.Minute
+
 // silence is how long a client waits for the beginning of an answer.
 const silence = 90 * time.Second
 
@@ -187,7 +190,7 @@ func (c *Caller) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.Net.stray.Go(func() { m.drop(c.Net.ctx) })
 	case late:
 		c.Net.stray.Go(func() {
-			if pause(c.Net.ctx, time.Duration(r%uint64(3*time.Minute))) == nil {
+			if pause(c.Net.ctx, time.Duration(r%uint64(latest))) == nil {
 				m.drop(c.Net.ctx)
 			}
 		})

@@ -15,9 +15,10 @@ import (
 
 // script is a schedule: what happens when, drawn from the seed.
 type script struct {
-	w    *World
-	dice *rand.Rand
-	made int // packages so far
+	w      *World
+	dice   *rand.Rand
+	made   int  // packages so far
+	paused bool // somebody has asked for a pause
 }
 
 // populate makes the machines, and says how long the server may miss a wake-up.
@@ -230,6 +231,7 @@ func (s *script) ask(what string, uid plague.JobID, who string, act func(context
 // pause stops the farm for a while, or tries to.
 func (s *script) pause() {
 	w, d := s.w, s.dice
+	s.paused = true
 	who := users()[d.IntN(4)].Email
 	p, long := w.Person(who), s.while(2*time.Minute)
 	w.after(func() {
