@@ -135,6 +135,9 @@ func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile,
 			continue
 		}
 		err := wire.Fetch(ctx, link.HTTP, link.URL+wire.AttemptPath(d.AttemptID, a.Name), s.Artifacts, a, downloadIdle)
+		if err == nil {
+			err = s.sized(a)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -147,6 +150,20 @@ func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile,
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// sized says whether an artifact is as long as the builder has announced: one that was
+// here already nobody has measured against that.
+func (s *Server) sized(a plague.Artifact) error {
+	digest, err := artifact.ParseDigest(a.Digest)
+	if err != nil {
+		return err
+	}
+	size, err := s.Artifacts.Offset(digest)
+	if err == nil && size != a.Size {
+		err = fmt.Errorf("%w: %s was announced with %d bytes and has %d", errResult, a.Name, a.Size, size)
+	}
+	return err
 }
 
 // spare keeps what is here already of an attempt's files until they are

@@ -87,3 +87,23 @@ func TestTriesThatBringNothing(t *testing.T) {
 		t.Errorf("after %d tries it is %s (%s)", n, a.State, a.Reason)
 	}
 }
+
+// A file that is here already is not fetched, and a builder's lie about its size is
+// not taken in for that.
+func TestSizeOfWhatIsHere(t *testing.T) {
+	p := newPress(t, repo.Plain{})
+	digest, size, err := p.s.Artifacts.Add(t.Context(), strings.NewReader("a log\n"), 100)
+	p.must(err)
+	p.s.Builders = []Link{{Name: "b1", URL: "https://127.0.0.1:1", HTTP: http.DefaultClient}}
+	for announced, says := range map[int64]string{size + 1: "was announced with 7 bytes and has 6", size: ""} {
+		d := p.ended(lab, "p", &plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseBuilding, Message: "it failed"},
+			plague.Artifact{Name: "build.log", Digest: digest.String(), Size: announced})
+		p.must(p.s.download(t.Context(), d))
+		a, err := p.s.DB.ArchJob(t.Context(), d.ArchJob)
+		p.must(err)
+		if a.State != plague.ArchFailed || !strings.Contains(a.Reason, says) || says == "" && a.Reason != "it failed" {
+			t.Errorf("announced with %d of %d bytes, it is %s: %s", announced, size, a.State, a.Reason)
+		}
+		p.names++
+	}
+}
