@@ -38,7 +38,7 @@ runs sees a change at once.
   list                              all users
   find pattern                      users whose e-mail has it; * and ? stand for anything
 
-list and find take --json.
+All take --json.
 
 ` + exitCodes,
 		Example: `  plague-user-manager add packager@example.com own_jobs
@@ -81,6 +81,12 @@ func parseUserCommand(cmd *cobra.Command, args []string) (*userCommand, error) {
 			u.db, args = args[0], args[1:]
 		}
 	}
+	return parseVerb(cmd, u, args)
+}
+
+// parseVerb reads a command and its arguments.
+func parseVerb(cmd *cobra.Command, u *userCommand, args []string) (*userCommand, error) {
+	verbs := userVerbs()
 	if len(args) == 0 {
 		return nil, misused(cmd, "Invalid number of arguments.")
 	}
@@ -89,11 +95,9 @@ func parseUserCommand(cmd *cobra.Command, args []string) (*userCommand, error) {
 	if !known {
 		return nil, u.unknownVerb()
 	}
-	if u.verb == "list" || u.verb == "find" {
-		all := len(u.args)
-		u.args = slices.DeleteFunc(u.args, func(a string) bool { return a == "--json" })
-		u.json = len(u.args) < all
-	}
+	all := len(u.args)
+	u.args = slices.DeleteFunc(u.args, func(a string) bool { return a == "--json" })
+	u.json = len(u.args) < all
 	if len(u.args) < takes[0] || len(u.args) > takes[1] {
 		return nil, misused(cmd, "Invalid number of arguments.")
 	}
@@ -123,15 +127,16 @@ func (u *userCommand) run(ctx context.Context, s Streams) error {
 		return err
 	}
 	defer db.Close()
+	return u.do(ctx, s, database{db})
+}
+
+// do is the command, in the database or through the server.
+func (u *userCommand) do(ctx context.Context, s Streams, p people) error {
 	switch u.verb {
-	case "add":
-		return u.add(ctx, s, db)
-	case "modify":
-		return u.modify(ctx, s, db)
-	case "delete":
-		return u.remove(ctx, s, db)
 	case "list":
-		return u.find(ctx, s, db, func(string) bool { return true })
+		return u.find(ctx, s, p, func(string) bool { return true })
+	case "find":
+		return u.find(ctx, s, p, matches(u.args[0]))
 	}
-	return u.find(ctx, s, db, matches(u.args[0]))
+	return u.change(ctx, s, p)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -12,7 +11,9 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/auth"
 	"plague/internal/store"
+	"plague/internal/wire"
 )
 
 // changer is who changes users, in the farm's events.
@@ -27,105 +28,33 @@ func changer() string {
 	return me.Username + "@local"
 }
 
-func (u *userCommand) add(ctx context.Context, s Streams, db *store.DB) error {
-	email := u.args[0]
-	if err := validEmail(email); err != nil {
-		return err
-	}
-	n := plague.User{Email: email}
-	for _, word := range u.args[1:] {
-		c, err := capability(word)
-		if err != nil {
-			return err
-		}
-		n.Capabilities = with(n.Capabilities, c)
-	}
-	switch _, err := db.User(ctx, email); {
-	case err == nil:
-		return plague.Refuse(plague.ErrConflict, fmt.Sprintf("User %s exists already.", email), "modify changes what a user may do")
-	case !errors.Is(err, plague.ErrNotFound):
-		return err
-	}
-	if err := db.PutUser(ctx, time.Now(), changer(), n); err != nil {
-		return err
-	}
-	return showUser(s, "added", n)
+// people are the users of a farm: its database, or the calls of its server.
+type people interface {
+	Users(ctx context.Context) ([]plague.User, error)
+	ChangeUser(ctx context.Context, in wire.UserChange) (plague.User, error)
 }
 
-// validEmail refuses what cannot stand in a certificate as one e-mail address.
-func validEmail(email string) error {
-	name, host, found := strings.Cut(email, "@")
-	if !found || name == "" || host == "" || len(email) > 254 || oneLine(email) != email || strings.ContainsAny(email, " ,;<>") || strings.Contains(host, "@") {
-		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%q is not an e-mail address", email), "a user is known by the e-mail in the certificate")
-	}
-	return nil
+// database changes users without asking anybody: who may write there may do all.
+type database struct{ *store.DB }
+
+func (d database) ChangeUser(ctx context.Context, in wire.UserChange) (plague.User, error) {
+	c := auth.Change(in)
+	return d.DB.ChangeUser(ctx, time.Now(), changer(), c.Email, c.Verb != auth.DeleteUser, c.Apply)
 }
 
-// capability reads a privilege, which is what 2005 calls a capability.
-func capability(word string) (plague.Capability, error) {
-	if c, ok := plague.ParseCapability(word); ok {
-		return c, nil
-	}
-	var names []string
-	for _, c := range plague.Capabilities() {
-		names = append(names, string(c))
-	}
-	return "", plague.Refuse(plague.ErrInvalid, fmt.Sprintf("The privilege '%s' is unknown.", word), nearestHint(word, names, "the privileges are "))
-}
-
-// with adds a capability; they keep the order of 2005.
-func with(have []plague.Capability, c plague.Capability) []plague.Capability {
-	return slices.DeleteFunc(plague.Capabilities(), func(each plague.Capability) bool { return each != c && !slices.Contains(have, each) })
-}
-
-func (u *userCommand) modify(ctx context.Context, s Streams, db *store.DB) error {
-	for _, word := range u.args[1:] {
-		if !strings.HasPrefix(word, "+") && !strings.HasPrefix(word, "-") {
-			return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("Invalid format '%s', privileges must begin with + or -.", word), "")
-		}
-		if _, err := capability(word[1:]); err != nil {
-			return err
-		}
-	}
-	n, err := existing(ctx, db, u.args[0])
-	if err != nil {
+func (u *userCommand) change(ctx context.Context, s Streams, p people) error {
+	n, err := p.ChangeUser(ctx, wire.UserChange{Verb: u.verb, Email: u.args[0], Words: u.args[1:]})
+	switch {
+	case err != nil:
+		return err
+	case u.json:
+		return printJSON(s.Out, n)
+	case u.verb == auth.DeleteUser:
+		_, err = fmt.Fprintf(s.Out, "User %s deleted.\n", oneLine(n.Email))
 		return err
 	}
-	for _, word := range u.args[1:] {
-		c, err := capability(word[1:])
-		if err != nil {
-			return err
-		}
-		if word[0] == '+' {
-			n.Capabilities = with(n.Capabilities, c)
-		} else {
-			n.Capabilities = slices.DeleteFunc(n.Capabilities, func(each plague.Capability) bool { return each == c })
-		}
-	}
-	if err := db.PutUser(ctx, time.Now(), changer(), n); err != nil {
-		return err
-	}
-	return showUser(s, "modified", n)
-}
-
-func (u *userCommand) remove(ctx context.Context, s Streams, db *store.DB) error {
-	n, err := existing(ctx, db, u.args[0])
-	if err != nil {
-		return err
-	}
-	if err := db.DeleteUser(ctx, time.Now(), changer(), n.Email); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.Out, "User %s deleted.\n", n.Email)
+	_, err = fmt.Fprintf(s.Out, "User %s %s: %s\n", oneLine(n.Email), map[string]string{auth.AddUser: "added", auth.ModifyUser: "modified"}[u.verb], privileges(n))
 	return err
-}
-
-func existing(ctx context.Context, db *store.DB, email string) (plague.User, error) {
-	n, err := db.User(ctx, email)
-	if errors.Is(err, plague.ErrNotFound) {
-		return n, plague.Refuse(plague.ErrNotFound, fmt.Sprintf("User %s doesn't exist.", email), "list shows those who do")
-	}
-	return n, err
 }
 
 // matches makes the test of find.
@@ -140,8 +69,8 @@ func matches(pattern string) func(string) bool {
 	}
 }
 
-func (u *userCommand) find(ctx context.Context, s Streams, db *store.DB, match func(string) bool) error {
-	all, err := db.Users(ctx)
+func (u *userCommand) find(ctx context.Context, s Streams, p people, match func(string) bool) error {
+	all, err := p.Users(ctx)
 	if err != nil {
 		return err
 	}
@@ -158,11 +87,6 @@ func (u *userCommand) find(ctx context.Context, s Streams, db *store.DB, match f
 		}
 	}
 	return nil
-}
-
-func showUser(s Streams, what string, n plague.User) error {
-	_, err := fmt.Fprintf(s.Out, "User %s %s: %s\n", n.Email, what, privileges(n))
-	return err
 }
 
 // privileges are a user's capabilities in a line.

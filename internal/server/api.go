@@ -23,6 +23,8 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallFinishJob, "Ends a job's wait for its signature: it was released elsewhere.", "string", s.finish),
 		method(wire.CallRetireJob, "Takes a published job's RPMs out of their repository with the next snapshot; takes uid and why.", "string", s.retire),
 		method(wire.CallSetPaused, "Pauses the farm: jobs that wait go on waiting. Or lets it go on.", "string", s.setPaused),
+		method(wire.CallChangeUser, "Adds, modifies or deletes a user: verb, email, words; answers with the user.", "struct", s.changeUser),
+		{Name: wire.CallUsers, Signatures: [][]string{{"array"}}, Help: "Lists the users with their capabilities.", Func: s.users},
 		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
 		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
 		{Name: wire.CallListBuilders, Signatures: [][]string{{"array"}}, Help: "Lists the builders.", Func: s.listBuilders},

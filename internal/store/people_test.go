@@ -22,7 +22,7 @@ func TestUsers(t *testing.T) {
 		f.must(f.putUser("z@example.com", plague.ServerAdmin)) // a farm without an administrator is not made worse
 		f.must(f.putUser("a@example.com", plague.ModifyUsers, plague.OwnJobs))
 		f.unchanged("the last administrator's demotion", func() error { return f.putUser("a@example.com", plague.OwnJobs) })
-		f.unchanged("the last administrator's end", func() error { return f.DeleteUser(f.ctx, f.now, "x", "a@example.com") })
+		f.unchanged("the last administrator's end", func() error { return f.dropUser("x", "a@example.com") })
 		f.must(f.putUser("b@example.com", plague.ModifyUsers))
 		f.must(f.putUser("a@example.com", plague.KillAnyJob))
 		u, err := f.User(f.ctx, "a@example.com")
@@ -30,10 +30,10 @@ func TestUsers(t *testing.T) {
 		if !slices.Equal(u.Capabilities, []plague.Capability{plague.KillAnyJob}) {
 			t.Errorf("user %+v", u)
 		}
-		f.must(f.DeleteUser(f.ctx, f.now, "x", "a@example.com"))
+		f.must(f.dropUser("x", "a@example.com"))
 		_, err = f.User(f.ctx, "a@example.com")
 		f.refused(err, plague.ErrNotFound)
-		f.refused(f.DeleteUser(f.ctx, f.now, "x", "a@example.com"), plague.ErrNotFound, "a@example.com")
+		f.refused(f.dropUser("x", "a@example.com"), plague.ErrNotFound, "a@example.com")
 		for _, email := range []string{"", "nobody", "a b@example.com", "a@example.com\n"} {
 			f.refused(f.putUser(email), plague.ErrInvalid)
 		}
@@ -52,11 +52,46 @@ func TestLastAdministrators(t *testing.T) {
 		for range rounds {
 			f.must(f.putUser("a@example.com", plague.ModifyUsers))
 			f.must(f.putUser("b@example.com", plague.ModifyUsers))
-			errs := together(func() error { return f.DeleteUser(f.ctx, f.now, "b", "a@example.com") }, func() error { return f.DeleteUser(f.ctx, f.now, "a", "b@example.com") })
+			errs := together(func() error { return f.dropUser("b", "a@example.com") }, func() error { return f.dropUser("a", "b@example.com") })
 			us, err := f.Users(f.ctx)
 			f.must(err)
 			if len(us) != 1 {
 				t.Fatalf("%d administrators are left: %v", len(us), errs)
+			}
+		}
+	})
+}
+
+// dropUser deletes a user who is there.
+func (f *farm) dropUser(who, email string) error {
+	_, err := f.ChangeUser(f.ctx, f.now, who, email, false, func(u plague.User, there bool) (plague.User, error) {
+		if !there {
+			return u, plague.Refuse(plague.ErrNotFound, email, "")
+		}
+		return u, nil
+	})
+	return err
+}
+
+// TestChangesTogether: of two changes of one user at once none is lost.
+func TestChangesTogether(t *testing.T) {
+	both(t, func(t *testing.T, f *farm) {
+		give := func(c plague.Capability) func() error {
+			return func() error {
+				_, err := f.ChangeUser(f.ctx, f.now, "x", "a@example.com", true, func(u plague.User, there bool) (plague.User, error) {
+					u.Capabilities = append(u.Capabilities, c)
+					return u, nil
+				})
+				return err
+			}
+		}
+		for range rounds / 4 {
+			f.must(f.putUser("a@example.com", plague.ModifyUsers))
+			for _, err := range together(give(plague.OwnJobs), give(plague.KillAnyJob)) {
+				f.must(err)
+			}
+			if u, err := f.User(f.ctx, "a@example.com"); err != nil || len(u.Capabilities) != 3 {
+				t.Errorf("%+v, %v", u, err)
 			}
 		}
 	})

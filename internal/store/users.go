@@ -71,22 +71,38 @@ func (tx *tx) putUser(at time.Time, who string, u plague.User) error {
 	return tx.event(plague.Event{At: at, What: "user", To: "has", Who: who, Text: fmt.Sprintf("%s %v", u.Email, u.Capabilities)})
 }
 
-// DeleteUser removes a user; the jobs stay.
-func (db *DB) DeleteUser(ctx context.Context, at time.Time, who, email string) error {
-	return db.update(ctx, func(tx *tx) error {
-		if err := tx.notLastAdmin(email); err != nil {
+// ChangeUser changes or (keep false) removes a user: change says how he will be, from
+// how he is at that moment, or refuses. It gives what came of him; his jobs stay.
+func (db *DB) ChangeUser(ctx context.Context, at time.Time, who, email string, keep bool, change func(u plague.User, there bool) (plague.User, error)) (plague.User, error) {
+	var u plague.User
+	err := db.update(ctx, func(tx *tx) (err error) {
+		u, err = scanUser(tx.row(`SELECT `+userColumns+` FROM users WHERE email = $1`+tx.db.forUpdate(), email))
+		there := err == nil
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		n, err := tx.exec(`DELETE FROM users WHERE email = $1`, email)
-		if err != nil {
+		if u, err = change(u, there); err != nil {
 			return err
 		}
-		if n == 0 {
-			return plague.Refuse(plague.ErrNotFound, fmt.Sprintf("User %s doesn't exist.", email), "")
+		if !keep || !u.Can(plague.ModifyUsers) {
+			if err := tx.notLastAdmin(email); err != nil {
+				return err
+			}
 		}
-		tx.wake(TopicFarm)
-		return tx.event(plague.Event{At: at, What: "user", To: "deleted", Who: who, Text: email})
+		if keep {
+			return tx.putUser(at, who, u)
+		}
+		return tx.dropUser(at, who, email)
 	})
+	return u, err
+}
+
+func (tx *tx) dropUser(at time.Time, who, email string) error {
+	if _, err := tx.exec(`DELETE FROM users WHERE email = $1`, email); err != nil {
+		return err
+	}
+	tx.wake(TopicFarm)
+	return tx.event(plague.Event{At: at, What: "user", To: "deleted", Who: who, Text: email})
 }
 
 // notLastAdmin refuses what would leave nobody who can let others in. It holds

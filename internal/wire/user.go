@@ -136,6 +136,16 @@ type WhoAmI struct {
 	Capabilities []string
 }
 
+// UserChange is what change_user takes.
+type UserChange struct {
+	Verb  string // add, modify or delete
+	Email string
+	Words []string // add: capabilities; modify: +capability and -capability
+}
+
+// MaxWords bounds the words of one change.
+const MaxWords = 100
+
 // Legacy is what the calls of 2005 answer: a code (0, or -1 for a refusal), a
 // message, and for some of them a third thing.
 func Legacy(message string, err error, third ...any) []any {
@@ -162,6 +172,16 @@ func (u *User) Events(ctx context.Context, f EventsFilter) (Events, error) {
 // ListBuilders lists the builders.
 func (u *User) ListBuilders(ctx context.Context) ([]BuilderRecord, error) {
 	return call[[]BuilderRecord](ctx, u.RPC, CallListBuilders)
+}
+
+// Users lists all users; it needs modify_users.
+func (u *User) Users(ctx context.Context) ([]plague.User, error) {
+	return call[[]plague.User](ctx, u.RPC, CallUsers)
+}
+
+// ChangeUser adds, changes or deletes a user and gives what came of him.
+func (u *User) ChangeUser(ctx context.Context, in UserChange) (plague.User, error) {
+	return call[plague.User](ctx, u.RPC, CallChangeUser, in)
 }
 
 // WhoAmI asks what the server knows of the caller.

@@ -45,6 +45,8 @@ const (
 	CallRetireJob    = "retire_job"
 	CallSetPaused    = "set_paused"
 	CallEvents       = "events"
+	CallUsers        = "users"
+	CallChangeUser   = "change_user"
 	CallWhoAmI       = "whoami"
 	CallCounts       = "counts"
 )
