@@ -28,6 +28,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
 		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
 		{Name: wire.CallListBuilders, Signatures: [][]string{{"array"}}, Help: "Lists the builders.", Func: s.listBuilders},
+		{Name: wire.CallStatus, Signatures: [][]string{{"struct"}}, Help: "Says how the farm as a whole is.", Func: s.status},
 		{Name: wire.CallWhoAmI, Signatures: [][]string{{"struct"}}, Help: "Says who the caller is and what he may do.", Func: s.whoAmI},
 		{Name: wire.CallCounts, Signatures: [][]string{{"struct"}}, Help: "Gives the number of jobs in each state.", Func: s.counts},
 		{Name: wire.CallAPIVersion, Signatures: [][]string{{"int"}}, Help: "Gives the version of these calls.", Func: func(context.Context, []any) (any, error) { return wire.APIVersion, nil }},
@@ -125,30 +126,6 @@ func (s *Server) isPaused(ctx context.Context, _ []any) (any, error) {
 	return paused, err
 }
 
-func (s *Server) listBuilders(ctx context.Context, _ []any) (any, error) {
-	if _, err := s.caller(ctx); err != nil {
-		return nil, err
-	}
-	known, err := s.DB.Builders(ctx)
-	if err != nil {
-		return nil, err
-	}
-	byName := map[string]plague.Builder{}
-	for _, b := range known {
-		byName[b.Name] = b
-	}
-	rs := []wire.BuilderRecord{}
-	for _, link := range s.Builders {
-		b := byName[link.Name]
-		r := wire.BuilderRecord{
-			Address: link.URL, Name: link.Name, Arches: b.Arches, Alive: b.Alive, NumSlots: b.Slots, FreeSlots: b.Free,
-			Suspended: b.Suspended, Targets: b.Targets, Seen: unix(b.SeenAt),
-		}
-		rs = append(rs, r)
-	}
-	return xmlrpc.Marshal(rs)
-}
-
 func (s *Server) whoAmI(ctx context.Context, _ []any) (any, error) {
 	u, err := s.caller(ctx)
 	if err != nil {
@@ -159,19 +136,4 @@ func (s *Server) whoAmI(ctx context.Context, _ []any) (any, error) {
 		w.Capabilities = append(w.Capabilities, string(c))
 	}
 	return xmlrpc.Marshal(w)
-}
-
-func (s *Server) counts(ctx context.Context, _ []any) (any, error) {
-	if _, err := s.caller(ctx); err != nil {
-		return nil, err
-	}
-	counts, err := s.DB.Counts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	named := map[string]any{}
-	for _, state := range plague.JobStates() {
-		named[string(state)] = int(counts[state])
-	}
-	return named, nil
 }

@@ -136,6 +136,20 @@ type WhoAmI struct {
 	Capabilities []string
 }
 
+// FarmStatus is how the farm as a whole is.
+type FarmStatus struct {
+	Paused        bool
+	PausedBy      string
+	Jobs          map[string]int // by state
+	Builders      int            // in the configuration
+	Alive         int            // of them, that answer
+	Suspended     int            // of them, that take nothing new
+	Slots         int            // of those that answer
+	FreeSlots     int
+	OldestWaiting plague.JobID // 0: none waits
+	WaitingSince  int64        // unix seconds
+}
+
 // UserChange is what change_user takes.
 type UserChange struct {
 	Verb  string // add, modify or delete
@@ -192,6 +206,11 @@ func (u *User) WhoAmI(ctx context.Context) (WhoAmI, error) {
 // Counts gives the number of jobs in each state.
 func (u *User) Counts(ctx context.Context) (map[string]int, error) {
 	return call[map[string]int](ctx, u.RPC, CallCounts)
+}
+
+// Status asks how the farm as a whole is.
+func (u *User) Status(ctx context.Context) (FarmStatus, error) {
+	return call[FarmStatus](ctx, u.RPC, CallStatus)
 }
 
 // IsPaused asks whether the farm starts new jobs.

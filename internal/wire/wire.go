@@ -47,6 +47,7 @@ const (
 	CallEvents       = "events"
 	CallUsers        = "users"
 	CallChangeUser   = "change_user"
+	CallStatus       = "status"
 	CallWhoAmI       = "whoami"
 	CallCounts       = "counts"
 )
