@@ -33,7 +33,7 @@ func rooms() []room {
 		{"builder", "plague artifact buildlog durable wire xmlrpc sandbox buildroot source", "the life of a slot: it builds in a buildroot, or makes an SRPM of sources in a sandbox; meets the server through wire only"},
 		{"web", "plague durable store repo buildlog", "pages: reads only"},
 		{"bench", "plague rpm store wire buildroot", "figures of a farm from outside: calls, its files, what its database says of times"},
-		{"cli", "plague rpm pki xmlrpc durable artifact buildlog store wire sandbox buildroot source repo notify server builder web bench", "wiring: it builds every other room"},
+		{"cli", "plague rpm pki xmlrpc durable artifact buildlog auth store wire sandbox buildroot source repo notify server builder web bench", "wiring: it builds every other room"},
 	}
 }
 
