@@ -78,9 +78,19 @@ func TestScriptTakesTooLong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); alive(strings.TrimSpace(string(child))); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("what it started lives on")
+	until(t, "what it started to end", func() bool { return !alive(strings.TrimSpace(string(child))) })
+}
+
+// until waits for something that happens soon.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !is() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited a minute for %s", what)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
@@ -102,14 +112,10 @@ func TestScriptsDoNotOverlap(t *testing.T) {
 		_, err := s.Run(ctx, target, 1)
 		first <- err
 	}()
-	for {
-		if _, err := s.Results.Stat("repos/lab-12-extras/begun"); err == nil {
-			break
-		}
-		if err := ctx.Err(); err != nil {
-			t.Fatal("the first did not begin")
-		}
-	}
+	until(t, "the first to begin", func() bool {
+		_, err := s.Results.Stat("repos/lab-12-extras/begun")
+		return err == nil
+	})
 	if _, err := s.Run(ctx, target, 2); !errors.Is(err, plague.ErrConflict) {
 		t.Errorf("the second: %v", err)
 	}
