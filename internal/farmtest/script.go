@@ -15,10 +15,10 @@ import (
 
 // script is a schedule: what happens when, drawn from the seed.
 type script struct {
-	w      *World
-	dice   *rand.Rand
-	made   int  // packages so far
-	paused bool // somebody has asked for a pause
+	w     *World
+	dice  *rand.Rand
+	made  int  // packages so far
+	asked bool // somebody has asked for something that names a job by its uid, or for a pause
 }
 
 // populate makes the machines, and says how long the server may miss a wake-up.
@@ -219,6 +219,7 @@ func (s *script) retire() {
 // ask has somebody do something to a job, once.
 func (s *script) ask(what string, uid plague.JobID, who string, act func(context.Context, *Person) (string, error)) {
 	w := s.w
+	s.asked = true
 	p := w.Person(who)
 	w.after(func() {
 		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
@@ -231,7 +232,7 @@ func (s *script) ask(what string, uid plague.JobID, who string, act func(context
 // pause stops the farm for a while, or tries to.
 func (s *script) pause() {
 	w, d := s.w, s.dice
-	s.paused = true
+	s.asked = true
 	who := users()[d.IntN(4)].Email
 	p, long := w.Person(who), s.while(2*time.Minute)
 	w.after(func() {

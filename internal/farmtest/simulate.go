@@ -45,7 +45,7 @@ func (w *World) play(database []byte) error {
 		w.main.Crash(s.dice.IntN(80), s.while(time.Minute))
 		w.sleep(s.while(time.Minute))
 	}
-	if err := w.settle(s.paused); err != nil || len(w.Problems()) > 0 {
+	if err := w.settle(s.asked); err != nil || len(w.Problems()) > 0 {
 		return err
 	}
 	return w.epilogue()
@@ -56,12 +56,12 @@ func (w *World) play(database []byte) error {
 const restWithin = 12 * time.Hour
 
 // settle ends the faults and waits until nothing is left to do.
-func (w *World) settle(paused bool) error {
+func (w *World) settle(asked bool) error {
 	w.trace.Add("script", "the faults are over")
 	close(w.settling)
 	w.net.Calm()
 	w.doings.Wait()
-	if paused { // a pause may come late, too
+	if asked { // what somebody asked for may come late, too, and be meant for another job
 		if err := pause(w.ctx, latest); err != nil {
 			return err
 		}
