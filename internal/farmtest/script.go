@@ -148,9 +148,11 @@ func (s *script) submit() {
 	build := func() (plague.JobID, error) { return p.Build(w.ctx, in, file) }
 	if allowed && in.Target != "lab-12-core" && d.IntN(4) == 0 {
 		in.Tag, in.Source = "v"+src.Release, ""
-		if d.IntN(10) > 0 {
-			w.setTag(name, in.Tag, src)
+		tagged := &src
+		if d.IntN(10) == 0 {
+			tagged = nil
 		}
+		w.setTag(name, in.Tag, tagged)
 		build = func() (plague.JobID, error) { return p.Tag(w.ctx, in) }
 	}
 	w.after(func() {

@@ -14,10 +14,10 @@ import (
 	"plague/internal/wire"
 )
 
-// The SCM of this world: source packages by package and tag. What was never tagged is
-// not there.
+// The SCM of this world: source packages by package and tag. What is not there when it
+// is first named, src nil, never comes.
 
-func (w *World) setTag(pkg, tag string, src rpm.Blank) {
+func (w *World) setTag(pkg, tag string, src *rpm.Blank) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, there := w.tags[pkg+" "+tag]; !there {
@@ -28,8 +28,11 @@ func (w *World) setTag(pkg, tag string, src rpm.Blank) {
 func (w *World) tagged(pkg, tag string) (rpm.Blank, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	src, there := w.tags[pkg+" "+tag]
-	return src, there
+	src := w.tags[pkg+" "+tag]
+	if src == nil {
+		return rpm.Blank{}, false
+	}
+	return *src, true
 }
 
 // Tag submits a job that names a tag, trying again where the network or the server
