@@ -18,7 +18,7 @@ type script struct {
 	w     *World
 	dice  *rand.Rand
 	made  int  // packages so far
-	asked bool // somebody has asked for something that names a job by its uid, or for a pause
+	asked bool // somebody has asked for what does harm, or is done again, when it comes late
 }
 
 // populate makes the machines, and says how long the server may miss a wake-up.
@@ -147,6 +147,7 @@ func (s *script) submit() {
 	p := w.Person(who)
 	build := func() (plague.JobID, error) { return p.Build(w.ctx, in, file) }
 	if allowed && in.Target != "lab-12-core" && d.IntN(4) == 0 {
+		s.asked = true
 		in.Tag, in.Source = "v"+src.Release, ""
 		tagged := &src
 		if d.IntN(10) == 0 {
