@@ -16,8 +16,15 @@ const (
 	KindBuild Kind = "build" // from the SRPM to RPMs
 )
 
-// ArchSource is the arch of an arch job of kind srpm.
-const ArchSource = "src"
+// Arches of arch jobs that run in a buildroot of whatever arch.
+const (
+	ArchSource = "src"    // of kind srpm
+	ArchNoarch = "noarch" // makes only RPMs that fit every machine
+)
+
+// Anywhere says whether an arch job for arch runs on a builder of any of its Roots,
+// not only on one that offers arch itself.
+func Anywhere(arch string) bool { return arch == ArchSource || arch == ArchNoarch }
 
 // An ArchJob is the part of one run of a Job that one builder runs for one
 // arch. The server creates it; only the builder that holds its current attempt
@@ -28,6 +35,7 @@ type ArchJob struct {
 	Run     int
 	Kind    Kind
 	Arch    string
+	Roots   []string // arches of the buildroots it may run in: several for noarch and src
 	State   ArchState
 	Attempt int    // number of the current attempt; 0: none yet. Numbers are never reused
 	Token   string // random name of the current attempt: a number alone can come back from a backup

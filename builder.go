@@ -55,7 +55,7 @@ type Work struct {
 	Package   string
 	Target    string
 	Arch      string
-	RootArch  string   // of the buildroot: Arch, or for noarch one that the builder has
+	RootArch  string   // of the buildroot: Arch, the base arch of its family, or for noarch one that the builder has
 	SRPM      Artifact // with kind build
 	Tag       string   // with kind srpm: what the packager named
 	SCM       *SCM     // with kind srpm: where it is
@@ -63,6 +63,15 @@ type Work struct {
 	Buildroot []string          // what every buildroot has, such as @buildsys-build
 	Macros    map[string]string // rpm macros of the target
 	Timeout   time.Duration     // of the whole attempt; 0: the builder's own
+}
+
+// Machine is the arch that the builder has to offer: a buildroot for i386 takes
+// builds for i686 on a machine that does those.
+func (w *Work) Machine() string {
+	if Anywhere(w.Arch) {
+		return w.RootArch
+	}
+	return w.Arch
 }
 
 // A WorkRepo is a repository at the state the run is pinned to.

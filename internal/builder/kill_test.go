@@ -92,7 +92,7 @@ func beDeaf(t *testing.T, dir string) {
 // journalled makes a work folder with one attempt in its daemon's journal.
 func journalled(t *testing.T) (string, plague.Order) {
 	work := t.TempDir()
-	o := plague.Order{AttemptID: plague.AttemptID{ArchJob: 1, Number: 1, Token: "token"}, Work: &plague.Work{RootArch: "x86_64"}}
+	o := plague.Order{AttemptID: plague.AttemptID{ArchJob: 1, Number: 1, Token: "token"}, Work: &plague.Work{Arch: "x86_64", RootArch: "x86_64"}}
 	dir := filepath.Join(work, "daemon", "attempts", "1-1")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)

@@ -208,8 +208,8 @@ func (b *Builder) slotFor(o plague.Order) (int, string) {
 		return 0, "the orders do not say what to build"
 	case b.suspended != "":
 		return 0, b.suspended
-	case !slices.Contains(b.Arches, o.Work.RootArch):
-		return 0, "it does not build for " + o.Work.RootArch
+	case !slices.Contains(b.Arches, o.Work.Machine()):
+		return 0, "it does not build for " + o.Work.Machine()
 	case !plague.TakesTarget(b.Targets, o.Work.Target):
 		return 0, "it does not build for " + o.Work.Target
 	}

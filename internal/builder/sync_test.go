@@ -73,7 +73,7 @@ func TestRefuses(t *testing.T) {
 		want    string
 	}{
 		{"no work", plague.Order{AttemptID: attempt(2), Verb: plague.VerbRun}, 0, "what to build"},
-		{"another arch", run(2, func(w *plague.Work) { w.RootArch = "s390x" }), 0, "s390x"},
+		{"another arch", run(2, func(w *plague.Work) { w.Arch, w.RootArch = "s390x", "s390x" }), 0, "s390x"},
 		{"another target", run(2, func(w *plague.Work) { w.Target = "fedora-1-extras" }), 0, "fedora-1-extras"},
 		{"no slot", run(2), 0, "slots are busy"},
 		{"no room on the disk", run(2), 1 << 60, "disk is full"},

@@ -4,6 +4,7 @@
 package buildroot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,8 @@ type Repo struct {
 // A Spec says what to build in what.
 type Spec struct {
 	ID   string // names the folder of this build; a builder gives it to one build at a time
-	Arch string // of the buildroot and of rpmbuild --target
+	Arch string // of rpmbuild --target; noarch: what the source package says
+	Root string // arch of the buildroot; default Arch
 	SRPM string // the source package, a file
 
 	Base  []string // what every buildroot has, such as @buildsys-build
@@ -39,6 +41,8 @@ type Spec struct {
 	BuildHost       string            // name of the machine as the build sees it; default builder
 	Limits          sandbox.Limits    // of rpmbuild; zero fields have defaults
 }
+
+func (s Spec) root() string { return cmp.Or(s.Root, s.Arch) }
 
 // Log takes what happens: the buildroot's making, rpmbuild's output, the steps.
 type Log struct{ Root, Build, Job io.Writer }

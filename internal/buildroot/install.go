@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"plague/internal/rpm"
 	"plague/internal/sandbox"
 )
 
@@ -62,7 +63,7 @@ func (n *Native) installFirst(ctx context.Context, work, root string, r rpms, s 
 		Binds:  append(binds, sandbox.Bind{Source: r.dir, Target: rpmsInside, ReadOnly: true}, sandbox.Bind{Source: root, Target: "/mnt"}),
 		Nested: "/mnt", Caps: sandbox.CapsInstall,
 		Args: append(rpmInstall("--noplugins", "--root", "/mnt", "--dbpath", firstDB), r.paths()...),
-		Env:  installEnv(), Output: log, Personality32: is32(s.Arch), Limits: installLimits(),
+		Env:  installEnv(), Output: log, Personality32: rpm.Is32(s.root()), Limits: installLimits(),
 	})
 }
 
@@ -72,7 +73,7 @@ func (n *Native) install(ctx context.Context, work string, t tree, upper string,
 		Layers: t, Upper: upper, Work: filepath.Join(work, "run"),
 		Binds: []sandbox.Bind{{Source: r.dir, Target: rpmsInside, ReadOnly: true}},
 		Caps:  sandbox.CapsInstall, Args: append(rpmInstall(), r.paths()...),
-		Env: installEnv(), Output: log, Personality32: is32(s.Arch), Limits: installLimits(),
+		Env: installEnv(), Output: log, Personality32: rpm.Is32(s.root()), Limits: installLimits(),
 	})
 	if err != nil {
 		return err
@@ -156,13 +157,4 @@ func (n *Native) moveDB(ctx context.Context, work, root string, s Spec, count in
 		return "", fmt.Errorf("the target's rpm sees %d of the %d packages of its base: its database has another format than this machine's", got, count)
 	}
 	return dbpath, nil
-}
-
-// is32 says whether an arch is built on a machine of twice its width.
-func is32(arch string) bool {
-	switch arch {
-	case "i386", "i486", "i586", "i686", "armv7hl":
-		return true
-	}
-	return false
 }

@@ -28,15 +28,16 @@ type Native struct {
 // build is one run of Native.Build.
 type build struct {
 	*Native
-	spec Spec
-	log  Log
-	dir  string // WORK/ID
-	own  string // below it, for root alone
-	dnf  *dnf
-	srpm string // name of the source package: name-version-release.src.rpm
-	db   string // rpm's database in the tree
-	tree tree
-	held []layer
+	spec   Spec
+	log    Log
+	dir    string // WORK/ID
+	own    string // below it, for root alone
+	dnf    *dnf
+	srpm   string // name of the source package: name-version-release.src.rpm
+	target string // arch for rpmbuild --target
+	db     string // rpm's database in the tree
+	tree   tree
+	held   []layer
 
 	rounds int // how often BuildRequires were asked for
 }
@@ -121,8 +122,10 @@ func (b *build) folders() error {
 	if s.ID == "" || s.ID != filepath.Base(s.ID) || strings.HasPrefix(s.ID, ".") {
 		return fmt.Errorf("%q cannot name a folder", s.ID)
 	}
-	if err := rpm.ValidArch(s.Arch); err != nil {
-		return err
+	for _, arch := range []string{s.Arch, s.root()} {
+		if err := rpm.ValidArch(arch); err != nil {
+			return err
+		}
 	}
 	for _, dir := range []string{b.Work, b.Cache} { // the user of downloads passes through
 		if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -140,7 +143,7 @@ func (b *build) folders() error {
 		return err
 	}
 	b.dnf = &dnf{dir: filepath.Join(b.dir, "fetch"), cache: filepath.Join(b.Cache, fmt.Sprintf("dnf-%d", max(s.FetchUID, 0))),
-		arch: s.Arch, uid: s.FetchUID, gid: s.FetchGID, repos: s.Repos, log: b.log.Root}
+		arch: s.root(), uid: s.FetchUID, gid: s.FetchGID, repos: s.Repos, log: b.log.Root}
 	return b.dnf.begin()
 }
 
@@ -161,7 +164,10 @@ func (b *build) sourceName() error {
 	if !h.IsSource() {
 		return packageTrouble("%s is no source package", h.NEVRA())
 	}
-	b.srpm = h.NEVRA().Filename()
+	b.srpm, b.target = h.NEVRA().Filename(), b.spec.Arch
+	if b.target == rpm.Noarch && h.Arches().NoarchOnly() {
+		b.target = b.spec.root() // rpmbuild holds ExclusiveArch and ExcludeArch against its target
+	}
 	return nil
 }
 
@@ -178,7 +184,7 @@ func (b *build) base(ctx context.Context) error {
 	if err := b.resolvePins(ctx); err != nil {
 		return err
 	}
-	key := layerKey("base", b.spec.Arch, b.states(common), strings.Join(slices.Sorted(slices.Values(b.spec.Base)), " "))
+	key := layerKey("base", b.spec.root(), b.states(common), strings.Join(slices.Sorted(slices.Values(b.spec.Base)), " "))
 	if err := b.take(ctx, "base", key, func(dir string) error { return b.makeBase(ctx, dir, common) }); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"plague"
+	"plague/internal/rpm"
 	"plague/internal/sandbox"
 )
 
@@ -137,7 +138,7 @@ func (b *build) command(out io.Writer) (sandbox.Command, error) {
 	if host == "" {
 		host = "builder"
 	}
-	args := []string{"rpmbuild", "--rebuild", "--target", s.Arch, "--define", "_topdir /builddir", "--define", "_buildhost " + host}
+	args := []string{"rpmbuild", "--rebuild", "--target", b.target, "--define", "_topdir /builddir", "--define", "_buildhost " + host}
 	for name, value := range s.Macros {
 		if !macroName.MatchString(name) || strings.ContainsAny(value, "\r\n") {
 			return sandbox.Command{}, fmt.Errorf("macro %q cannot have the value %q", name, value)
@@ -157,7 +158,7 @@ func (b *build) command(out io.Writer) (sandbox.Command, error) {
 		Layers: b.tree, Work: filepath.Join(b.own, "run"), UID: s.UID, GID: s.GID,
 		Binds: append(binds, sandbox.Bind{Source: b.builddir(), Target: "/builddir"}),
 		Args:  append(args, path.Join("/builddir", b.srpm)), Env: env, Dir: "/builddir", Hostname: host,
-		Output: out, Personality32: is32(s.Arch), Limits: withDefaults(s.Limits),
+		Output: out, Personality32: rpm.Is32(s.root()), Limits: withDefaults(s.Limits),
 	}, nil
 }
 

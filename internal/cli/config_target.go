@@ -45,11 +45,9 @@ func readTarget(file string) (plague.Target, error) {
 	if t.Testing, err = s.yes("testing", false); err != nil {
 		return t, err
 	}
-	t.BaseArches = fields(s.text("base_arches", ""))
-	if len(t.BaseArches) == 0 {
-		return t, plague.Refuse(plague.ErrInvalid, file+": [Arches] base_arches names no arch", "for example base_arches = x86_64")
+	if err := readArches(s, &t); err != nil {
+		return t, err
 	}
-	t.OptionalArches = fields(s.text("optional_arches", ""))
 	t.CVSAlias, t.UserAliases = s.text("cvs_alias", ""), fields(s.text("user_aliases", ""))
 	if t.RepoScript = s.text("repo_script", ""); t.RepoScript != "" {
 		if err := runnable(strings.Fields(t.RepoScript)[0]); err != nil {
@@ -73,6 +71,9 @@ func readTarget(file string) (plague.Target, error) {
 		switch section {
 		case "Additional Packages Arches":
 			t.Additional[key] = fields(value)
+			if err := offered(s, name, t.Additional[key], t.BaseArches); err != nil {
+				return t, err
+			}
 		case "Macros":
 			t.Macros[key] = value
 		case "Repositories":

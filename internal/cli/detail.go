@@ -76,6 +76,13 @@ func showDetail(s screen, j wire.JobRecord) {
 	if j.SourceUrl != "" {
 		line("made of", fmt.Sprintf("%s, revision %s", j.SourceUrl, j.SourceRevision))
 	}
+	for i, rule := range j.ArchRules {
+		name := "arches"
+		if i > 0 {
+			name = ""
+		}
+		showRule(s, name, rule)
+	}
 	line("reason", j.Reason)
 	line("snapshot", fmt.Sprint(j.Snapshot))
 	if j.RetiredAt != 0 {
@@ -85,6 +92,18 @@ func showDetail(s screen, j wire.JobRecord) {
 	for _, a := range j.Archjobs {
 		showArchJob(s, a)
 	}
+}
+
+// showRule says of an arch why the job is built for it, or is not.
+func showRule(s screen, name string, r wire.ArchRule) {
+	built := "built"
+	if !r.Built {
+		built = "not built"
+	}
+	if name != "" {
+		name += ":"
+	}
+	fmt.Fprintf(s, "  %-10s %s %s: %s\n", name, oneLine(r.Arch), built, oneLine(r.Rule))
 }
 
 // retirement says by whom a job was taken out of its repository, and why.

@@ -175,6 +175,16 @@ func TestReadTargets(t *testing.T) {
 			t.Errorf("[SCM] %s: %v", scm, err)
 		}
 	}
+	for arches, why := range map[string]string{
+		"base_arches=\n": "names no arch", "base_arches=x86_64 noarch\n": "6: base_arches = x86_64 noarch has noarch, which is no", "base_arches=x86_64 x86-64\n": "x86-64",
+		"base_arches=x86_64 x86_64\n": "twice", "base_arches=x86_64\noptional_arches=i686\n": "no base arch is of its family",
+		"base_arches=x86_64\n[Additional Packages Arches]\nkernel=i686\n": "other.cfg:8", "base_arches=x86_64\noptional_arches=ia32e noarch\n": "",
+	} {
+		put("other.cfg", "[General]\ndistro=lab\ntarget=13\nrepo=extras\n[Arches]\n"+arches)
+		if _, err := readTargets(dir, nil); (err == nil) != (why == "") || err != nil && !strings.Contains(err.Error(), why) {
+			t.Errorf("[Arches] %s: %v", arches, err)
+		}
+	}
 	put("other.cfg", "[General]\ndistro=../x\ntarget=13\nrepo=extras\n[Arches]\nbase_arches=x86_64\n")
 	if _, err := readTargets(dir, nil); err == nil || !strings.Contains(err.Error(), "does not name a target") {
 		t.Errorf("a path as a name: %v", err)

@@ -45,7 +45,11 @@ func newJob(t *testing.T, f *liveFarm, arches ...string) *builtJob {
 	j.must(err)
 	_, err = f.db.Begin(t.Context(), j.term, time.Now(), []plague.JobID{j.uid})
 	j.must(err)
-	j.must(f.db.Build(t.Context(), j.term, time.Now(), j.uid, 1, arches, plague.Pin{}, nil))
+	var ds []plague.Decision
+	for _, arch := range arches {
+		ds = append(ds, plague.Decision{Arch: arch, Built: true})
+	}
+	j.must(f.db.Build(t.Context(), j.term, time.Now(), j.uid, 1, ds, plague.Pin{}))
 	return j
 }
 

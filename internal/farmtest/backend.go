@@ -51,7 +51,7 @@ func (b *backend) Build(ctx context.Context, s buildroot.Spec, log buildroot.Log
 		return buildroot.Result{Phase: "prepping"}, fmt.Errorf("no recipe for %s", h.NEVRA())
 	}
 	phase("prepping")
-	fmt.Fprintf(log.Root, "attempt %s: buildroot for %s\n", s.ID, s.Arch)
+	fmt.Fprintf(log.Root, "attempt %s: buildroot for %s\n", s.ID, s.Root)
 	if err := pause(ctx, r.Prepping); err != nil {
 		return buildroot.Result{Phase: "prepping"}, err
 	}
@@ -92,7 +92,7 @@ func (b *backend) rpmbuild(h *rpm.Header, s buildroot.Spec, r Recipe) sandboxtes
 		if r.Hangs {
 			<-ctx.Done()
 		}
-		if r.Fails == "*" || r.Fails == s.Arch {
+		if r.Fails == "*" || r.Fails == s.Root {
 			return sandbox.Result{ExitCode: 1}
 		}
 		source := h.NEVRA().NVR() + ".src.rpm"

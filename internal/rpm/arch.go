@@ -1,6 +1,7 @@
 package rpm
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 
 // Noarch is the arch of an RPM that fits every machine, and of the arch job
 // that makes only such.
-const Noarch = "noarch"
+const Noarch = plague.ArchNoarch
 
 // Family is the arch that stands for a group whose members differ only in the
 // processor they are tuned for, or in the name: i386 for i686, x86_64 for
@@ -71,79 +72,125 @@ func (s SourceArches) machineRule(arch string) string {
 	return ""
 }
 
-// A Decision says of one arch that the target offers whether the package is
-// built for it, and why.
-type Decision struct {
-	Arch string
-	Kept bool
-	Rule string // for people: the line of the spec or of the configuration that decided
-}
-
-// Arches chooses the arches of a package's arch jobs. base and optional are the
-// target's; additional is what its administrator gives this package beyond
-// them. Base and additional arches are built unless the spec is against them,
-// optional ones only if the spec asks for them by name. A package that is
-// noarch only is one arch job of that arch, if one of the target's machines may
-// build it. No arch left is a plague.ErrInvalid that says which rule left none.
-func Arches(base, optional, additional []string, h SourceArches) (arches []string, why []Decision, err error) {
+// Arches chooses the arches of a package's arch jobs and says of each arch that is
+// offered which rule decided. base and optional are the target's; additional is
+// what its administrator gives this package beyond them. Base and additional arches
+// are built unless the spec is against them, optional ones only if the spec asks for
+// them by name. A package that is noarch only is one arch job of that arch, if one
+// of the target's machines may build it. No arch left is a plague.ErrInvalid that
+// says which rule left none.
+func Arches(base, optional, additional []string, h SourceArches) ([]plague.Decision, error) {
+	c := choice{SourceArches: h, base: base}
 	if h.NoarchOnly() {
-		return h.noarchJob(base)
+		c.noarchJob()
+	} else {
+		c.decide(base, func(string) string { return "" }, "base arch of the target")
+		c.decide(optional, h.unasked, "optional arch that the package asks for")
+		c.decide(additional, func(string) string { return "" }, "additional arch of the package")
 	}
-	decide := func(offered []string, rule func(string) (string, bool)) {
-		for _, arch := range offered {
-			if slices.ContainsFunc(why, func(d Decision) bool { return d.Arch == arch && d.Kept }) {
-				continue
-			}
-			text, kept := rule(arch)
-			why = append(why, Decision{arch, kept, text})
-			if kept {
-				arches = append(arches, arch)
-			}
-		}
+	if len(plague.BuiltArches(c.all)) == 0 {
+		return c.all, h.none(slices.Concat(base, optional, additional))
 	}
-	decide(base, func(arch string) (string, bool) { return h.keep(arch, "base arch of the target") })
-	decide(optional, func(arch string) (string, bool) {
-		if !slices.Contains(h.BuildArch, arch) && !slices.Contains(h.ExclusiveArch, arch) {
-			return "optional arch that the package does not ask for", false
-		}
-		return h.keep(arch, "optional arch that the package asks for")
-	})
-	decide(additional, func(arch string) (string, bool) { return h.keep(arch, "additional arch of the package") })
-	if len(arches) == 0 {
-		return nil, why, h.none(slices.Concat(base, optional, additional))
-	}
-	return arches, why, nil
+	return c.all, nil
 }
 
-// keep applies the spec's three lines to an arch that is otherwise built for
-// the reason given.
-func (s SourceArches) keep(arch, reason string) (rule string, kept bool) {
+// choice is the work of Arches: one decision for each arch.
+type choice struct {
+	SourceArches
+	base []string
+	all  []plague.Decision
+}
+
+// decide takes in arches that are offered for a reason. An arch that was dropped
+// may be offered again for a better one.
+func (c *choice) decide(offered []string, against func(arch string) string, reason string) {
+	for _, arch := range offered {
+		d := plague.Decision{Arch: arch, Roots: Roots(arch, c.base)}
+		d.Rule = cmp.Or(against(arch), c.rule(arch))
+		if d.Rule == "" && len(d.Roots) == 0 {
+			d.Rule = "no base arch of the target is of its family: no repository would take it"
+		}
+		if d.Rule == "" {
+			d.Built, d.Rule = true, reason
+		} else {
+			d.Roots = nil
+		}
+		c.put(d)
+	}
+}
+
+func (c *choice) put(d plague.Decision) {
+	at := slices.IndexFunc(c.all, func(o plague.Decision) bool { return o.Arch == d.Arch })
+	switch {
+	case at < 0:
+		c.all = append(c.all, d)
+	case d.Built && !c.all[at].Built:
+		c.all = append(slices.Delete(c.all, at, at+1), d)
+	}
+}
+
+// noarchJob is one arch job, on any of the machines that may build the package.
+func (c *choice) noarchJob() {
+	noarch := plague.Decision{Arch: Noarch}
+	for _, arch := range Roots(Noarch, c.base) {
+		if rule := c.machineRule(arch); rule != "" {
+			c.put(plague.Decision{Arch: arch, Rule: rule})
+			continue
+		}
+		noarch.Roots = append(noarch.Roots, arch)
+	}
+	if noarch.Built = len(noarch.Roots) > 0; noarch.Built {
+		noarch.Rule = "BuildArch is noarch: one arch job for all, on " + strings.Join(noarch.Roots, " or ")
+		c.put(noarch)
+	}
+}
+
+// unasked says that the spec does not name an arch.
+func (s SourceArches) unasked(arch string) string {
+	if slices.Contains(s.BuildArch, arch) || slices.Contains(s.ExclusiveArch, arch) {
+		return ""
+	}
+	return "optional arch that the package does not ask for"
+}
+
+// rule says which line of the spec is against an arch; empty: none.
+func (s SourceArches) rule(arch string) string {
 	if len(s.BuildArch) > 0 && !slices.Contains(s.BuildArch, arch) {
-		return "BuildArch does not list it", false
+		return "BuildArch does not list it"
 	}
 	if arch == Noarch && len(s.BuildArch) == 0 && !slices.Contains(s.ExclusiveArch, Noarch) {
-		return "the package is not noarch", false
+		return "the package is not noarch"
 	}
-	if rule := s.machineRule(arch); rule != "" {
-		return rule, false
-	}
-	return reason, true
+	return s.machineRule(arch)
 }
 
-func (s SourceArches) noarchJob(base []string) (arches []string, why []Decision, err error) {
-	for _, arch := range base {
-		if rule := s.machineRule(arch); arch != Noarch && rule != "" {
-			why = append(why, Decision{arch, false, rule})
+// Roots lists the arches of the buildroots that an arch job for arch may run in:
+// for noarch any base arch of the target, otherwise itself, or in its place the
+// base arch of its family: i386 for i686, x86_64 for ia32e and amd64. None: the
+// target has no repositories for it.
+func Roots(arch string, base []string) []string {
+	if arch == Noarch {
+		return slices.DeleteFunc(slices.Clone(base), func(a string) bool { return a == Noarch })
+	}
+	if slices.Contains(base, arch) {
+		return []string{arch}
+	}
+	for _, b := range base {
+		if Family(b) == Family(arch) {
+			return []string{b}
 		}
 	}
-	machines := slices.DeleteFunc(slices.Clone(base), func(arch string) bool {
-		return arch == Noarch || !s.AllowsMachine(arch)
-	})
-	if len(machines) == 0 {
-		return nil, why, s.none(base)
+	return nil
+}
+
+// Is32 says whether an arch is of 32 bits: on a machine of twice the width its
+// builds have to believe that it is none.
+func Is32(arch string) bool {
+	switch Family(arch) {
+	case "i386", "ppc", "sparc", "s390", "arm", "armhfp", "mips", "mipsel":
+		return true
 	}
-	rule := "BuildArch is noarch: one arch job for all, on " + strings.Join(machines, ", ")
-	return []string{Noarch}, append(why, Decision{Noarch, true, rule}), nil
+	return false
 }
 
 // none is the error for a package that the target can build nothing of. It

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,8 @@ func TestArches(t *testing.T) {
 		{what: "additional again", base: "i386 x86_64", optional: "i686", additional: "x86_64 i686", exclusiveArch: "i686 x86_64",
 			want: "x86_64 i686"},
 		{what: "additional noarch of a package that is not", base: "x86_64", additional: "noarch", want: "x86_64"},
+		{what: "optional unasked, yet additional", base: "i386 x86_64", optional: "i686", additional: "i686", want: "i386 x86_64 i686"},
+		{what: "no repository of its family", base: "x86_64", optional: "i686", exclusiveArch: ix86 + " x86_64", additional: "ppc", want: "x86_64"},
 		{what: "all excluded", base: "i386 x86_64", exclude: "i386 x86_64",
 			want: "!ExcludeArch: i386 x86_64, and the target's arches are i386 x86_64"},
 		{what: "none offered", want: "!no line about arches, and the target's arches are none"},
@@ -69,7 +72,8 @@ func TestArches(t *testing.T) {
 			BuildArch: strings.Fields(c.buildArch), ExclusiveArch: strings.Fields(c.exclusiveArch), ExcludeArch: strings.Fields(c.exclude),
 		}
 		base, optional, additional := strings.Fields(c.base), strings.Fields(c.optional), strings.Fields(c.additional)
-		got, why, err := rpm.Arches(base, optional, additional, source)
+		why, err := rpm.Arches(base, optional, additional, source)
+		got := plague.BuiltArches(why)
 		if part, failed := strings.CutPrefix(c.want, "!"); failed {
 			if !errors.Is(err, plague.ErrInvalid) || !strings.Contains(err.Error(), part) || got != nil {
 				t.Errorf("%s: %v, %v, want the error %s", c.what, got, err, part)
@@ -79,37 +83,48 @@ func TestArches(t *testing.T) {
 		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %v, %v, want %s (%v)", c.what, got, err, c.want, why)
 		}
-		var kept []string
+		seen := map[string]bool{}
 		for _, d := range why {
-			if d.Rule == "" {
-				t.Errorf("%s: no rule for %s", c.what, d.Arch)
+			if d.Rule == "" || seen[d.Arch] || d.Built != (len(d.Roots) > 0) {
+				t.Errorf("%s: the decision %+v", c.what, d)
 			}
-			if d.Kept {
-				kept = append(kept, d.Arch)
-			}
+			seen[d.Arch] = true
 		}
-		if !slices.Equal(kept, got) {
-			t.Errorf("%s: the decisions keep %v, the result is %v", c.what, kept, got)
+		if again := plague.DecisionsOf(plague.Event{To: strings.Join(got, " "), Text: plague.DecisionsText(why)}); len(again) != len(why) ||
+			!slices.Equal(plague.BuiltArches(again), got) {
+			t.Errorf("%s: the event says %+v of %+v", c.what, again, why)
 		}
 	}
 }
 
 func TestDecisionsNameTheirRule(t *testing.T) {
-	_, why, err := rpm.Arches([]string{"i386", "x86_64", "ppc"}, []string{"i686", "noarch"}, []string{"i586"},
+	why, err := rpm.Arches([]string{"i386", "x86_64", "ppc"}, []string{"i686", "noarch"}, []string{"i586"},
 		rpm.SourceArches{ExclusiveArch: []string{"i386", "ppc", "i686"}, ExcludeArch: []string{"ppc"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []rpm.Decision{
-		{Arch: "i386", Kept: true, Rule: "base arch of the target"},
+	want := []plague.Decision{
+		{Arch: "i386", Built: true, Rule: "base arch of the target", Roots: []string{"i386"}},
 		{Arch: "x86_64", Rule: "ExclusiveArch does not list it"},
 		{Arch: "ppc", Rule: "ExcludeArch lists it"},
-		{Arch: "i686", Kept: true, Rule: "optional arch that the package asks for"},
+		{Arch: "i686", Built: true, Rule: "optional arch that the package asks for", Roots: []string{"i386"}},
 		{Arch: "noarch", Rule: "optional arch that the package does not ask for"},
 		{Arch: "i586", Rule: "ExclusiveArch does not list it"},
 	}
-	if !slices.Equal(why, want) {
+	if !reflect.DeepEqual(why, want) {
 		t.Errorf("got %v\nwant %v", why, want)
+	}
+}
+
+func TestRoots(t *testing.T) {
+	for _, c := range []struct{ arch, base, want string }{
+		{"x86_64", "i386 x86_64", "x86_64"}, {"i686", "x86_64 i386", "i386"}, {"i686", "i386 i686", "i686"}, {"i386", "i686", "i686"},
+		{"ia32e", "i386 x86_64", "x86_64"}, {"amd64", "x86_64", "x86_64"}, {"ppc8260", "ppc ppc64", "ppc"}, {"ppc64p7", "ppc ppc64", "ppc64"},
+		{"i686", "x86_64", ""}, {"noarch", "i386 x86_64", "i386 x86_64"},
+	} {
+		if got := strings.Join(rpm.Roots(c.arch, strings.Fields(c.base)), " "); got != c.want {
+			t.Errorf("%s of a target for %s is built in %q, want %q", c.arch, c.base, got, c.want)
+		}
 	}
 }
 
@@ -131,8 +146,8 @@ func TestArchesAsRPMBuild(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _, _ := rpm.Arches([]string{machine}, nil, nil, h.Arches())
-		if want := accepts(t, spec, machine); (len(got) > 0) != want {
+		got, _ := rpm.Arches([]string{machine}, nil, nil, h.Arches())
+		if want := accepts(t, spec, machine); (len(plague.BuiltArches(got)) > 0) != want {
 			t.Errorf("%q: Arches gives %v, rpmbuild takes it: %v", lines, got, want)
 		}
 	}

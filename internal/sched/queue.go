@@ -6,6 +6,7 @@ package sched
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"plague"
 )
@@ -17,7 +18,7 @@ type Item struct {
 	Arch     string
 	Target   string
 	Priority int      // higher goes first
-	Roots    []string // arches of the buildroots it can be built in, for noarch those of its target; none: Arch alone
+	Roots    []string // arches of the buildroots it can be built in, for noarch those that its spec and target allow; none: Arch alone
 	Avoid    string   // builder that lost or refused it last: taken only if no other would do
 }
 
@@ -28,7 +29,11 @@ func before(a, b Item) int {
 }
 
 // constraint is what a builder must offer.
-type constraint struct{ arch, target string }
+type constraint struct{ arch, target, roots string }
+
+func (it Item) constraint() constraint {
+	return constraint{it.Arch, it.Target, strings.Join(it.Roots, " ")}
+}
 
 // line is one user's items under one constraint, in order.
 type line struct {
@@ -63,7 +68,7 @@ func (q *Queue) Add(it Item) {
 		q.lines = map[constraint]map[string]*line{}
 		q.where = map[plague.ArchJobID]place{}
 	}
-	c := constraint{it.Arch, it.Target}
+	c := it.constraint()
 	if q.lines[c] == nil {
 		q.lines[c] = map[string]*line{}
 	}

@@ -2,25 +2,24 @@ package sched
 
 import (
 	"cmp"
+	"math"
 	"slices"
-	"strings"
 )
 
 // room is what a plan has not given away yet.
 type room struct {
 	builders []Capacity // by name
 	slots    int        // free, on all of them
-	takers   map[need][]*Capacity
+	takers   map[constraint][]*Capacity
+	rarest   rarity
 }
 
-// need is what decides which builders an item fits on.
-type need struct {
-	constraint
-	roots string
-}
+// rarity says by builder how many slots there are, busy ones too, for the rarest
+// of its arches: the fewer, the more a slot on it is worth to others.
+type rarity map[string]int
 
 func newRoom(builders []Capacity) *room {
-	r := &room{builders: slices.Clone(builders), takers: map[need][]*Capacity{}}
+	r := &room{builders: slices.Clone(builders), takers: map[constraint][]*Capacity{}, rarest: rarityOf(builders)}
 	slices.SortFunc(r.builders, func(a, b Capacity) int { return cmp.Compare(a.Name, b.Name) })
 	for _, b := range r.builders {
 		r.slots += max(b.Free, 0)
@@ -28,10 +27,26 @@ func newRoom(builders []Capacity) *room {
 	return r
 }
 
-// choose takes a slot of the builder with the most room for an item, nil for
-// none. The one to avoid comes last whatever its room.
+func rarityOf(builders []Capacity) rarity {
+	slots := map[string]int{} // by arch
+	for _, b := range builders {
+		for _, arch := range b.Arches {
+			slots[arch] += b.Slots
+		}
+	}
+	r := rarity{}
+	for _, b := range builders {
+		r[b.Name] = math.MaxInt
+		for _, arch := range b.Arches {
+			r[b.Name] = min(r[b.Name], slots[arch])
+		}
+	}
+	return r
+}
+
+// choose takes a slot of the best builder for an item, nil for none.
 func (r *room) choose(it Item) *Capacity {
-	n := need{constraint{it.Arch, it.Target}, strings.Join(it.Roots, " ")}
+	n := it.constraint()
 	takers, known := r.takers[n]
 	if !known {
 		for i := range r.builders {
@@ -47,7 +62,7 @@ func (r *room) choose(it Item) *Capacity {
 			continue
 		}
 		left = append(left, b)
-		if best == nil || roomier(b, best, it.Avoid) {
+		if best == nil || r.rarest.better(b, best, it) {
 			best = b
 		}
 	}
@@ -59,9 +74,16 @@ func (r *room) choose(it Item) *Capacity {
 	return best
 }
 
-func roomier(a, b *Capacity, avoid string) bool {
+// better says whether a is to be taken before b. The one to avoid comes last whatever
+// it offers. What can be built for any of several arches leaves the builders of the
+// rarer ones to those that have no choice: it takes the cheapest.
+func (r rarity) better(a, b *Capacity, it Item) bool {
+	avoid := it.Avoid
 	if avoid != "" && (a.Name == avoid) != (b.Name == avoid) {
 		return b.Name == avoid
+	}
+	if len(it.Roots) > 1 && r[a.Name] != r[b.Name] {
+		return r[a.Name] > r[b.Name]
 	}
 	return a.Free*b.Slots > b.Free*a.Slots // the larger share of its slots free; names break ties, being sorted
 }

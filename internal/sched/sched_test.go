@@ -31,6 +31,12 @@ func TestPlan(t *testing.T) {
 	b1 := Capacity{Name: "b1", Arches: []string{"x86_64"}, Slots: 2, Free: 2}
 	b2 := Capacity{Name: "b2", Arches: []string{"x86_64", "i686"}, Slots: 2, Free: 2}
 	other := Capacity{Name: "b3", Arches: []string{"x86_64"}, Targets: []string{"lab-13-extras"}, Slots: 2, Free: 2}
+	s390x := Capacity{Name: "s1", Arches: []string{"s390x", "x86_64"}, Slots: 4, Free: 4}
+	anywhere := func(id int) Item {
+		return Item{ID: plague.ArchJobID(id), User: "ann", Arch: "noarch", Target: "lab-12-extras", Roots: []string{"s390x", "x86_64"}}
+	}
+	ppc := anywhere(1)
+	ppc.Roots = []string{"ppc"}
 	for _, tt := range []struct {
 		name     string
 		items    []Item
@@ -48,6 +54,10 @@ func TestPlan(t *testing.T) {
 		{"unless there is no other", []Item{lost}, []Capacity{b1}, nil, []Assignment{{4, "b1"}}},
 		{"noarch goes where a buildroot of the target can be", []Item{{ID: 1, Arch: "noarch", Roots: []string{"s390x", "i686"}, Target: "lab-12-extras"}},
 			[]Capacity{b1, b2}, nil, []Assignment{{1, "b2"}}},
+		{"noarch leaves the builder of a rare arch alone", []Item{anywhere(1), anywhere(2), anywhere(3)},
+			[]Capacity{s390x, b1, {Name: "b4", Arches: []string{"x86_64"}, Slots: 4, Free: 1}}, nil, []Assignment{{1, "b1"}, {2, "b1"}, {3, "b4"}}},
+		{"unless that alone is free", []Item{anywhere(1)}, []Capacity{s390x, {Name: "b1", Arches: []string{"x86_64"}, Slots: 4}}, nil, []Assignment{{1, "s1"}}},
+		{"noarch that no free builder may build does not hold up other noarch", []Item{ppc, anywhere(2)}, []Capacity{b1}, nil, []Assignment{{2, "b1"}}},
 		{"a full builder takes nothing", []Item{x(1, "ann")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1}}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,8 +82,8 @@ func TestPlanProperties(t *testing.T) {
 				Arch: rapid.SampledFrom(arches).Draw(t, "arch"), Target: rapid.SampledFrom(targets).Draw(t, "target"),
 				Priority: rapid.IntRange(0, 2).Draw(t, "priority"),
 			})
-			if it := &items[i]; it.Arch == "noarch" { // by target, as the server has it
-				it.Roots = map[string][]string{"a": {"x86_64"}, "b": {"i686", "s390x"}}[it.Target]
+			if it := &items[i]; it.Arch == "noarch" {
+				it.Roots = rapid.SampledFrom([][]string{{"x86_64"}, {"i686", "s390x"}, {"i686", "x86_64"}}).Draw(t, "roots")
 			}
 		}
 		var builders []Capacity
@@ -121,10 +131,10 @@ func shuffled(t *rapid.T, items []Item) []Item {
 }
 
 // byTheRules is Plan as the rules have it, without a thought for time: whoever
-// is first among all heads that fit somewhere gets the roomiest builder.
+// is first among all heads that fit somewhere gets the best builder.
 func byTheRules(items []Item, builders []Capacity, running map[string]int) (plan []Assignment) {
 	left, busy := slices.Clone(items), map[string]int{}
-	free := slices.Clone(builders)
+	free, rarest := slices.Clone(builders), rarityOf(builders)
 	slices.SortFunc(free, func(a, b Capacity) int { return cmp.Compare(a.Name, b.Name) })
 	maps.Copy(busy, running)
 	for {
@@ -132,7 +142,7 @@ func byTheRules(items []Item, builders []Capacity, running map[string]int) (plan
 		for i, it := range left {
 			b := -1
 			for j, c := range free {
-				if c.Free > 0 && c.fits(it) && (b < 0 || roomier(&c, &free[b], it.Avoid)) {
+				if c.Free > 0 && c.fits(it) && (b < 0 || rarest.better(&c, &free[b], it)) {
 					b = j
 				}
 			}
@@ -162,7 +172,7 @@ func TestPlanByTheRules(t *testing.T) {
 				Target: rapid.SampledFrom(targets).Draw(t, "target"), Priority: rapid.IntRange(-1, 1).Draw(t, "priority"),
 				Avoid: rapid.SampledFrom([]string{"", "", "b0", "b1"}).Draw(t, "avoid")}
 			if it.Arch == "noarch" {
-				it.Roots = map[string][]string{"a": {"x86_64"}, "b": {"i686", "s390x"}, "c": {"i686", "x86_64"}}[it.Target]
+				it.Roots = rapid.SampledFrom([][]string{{"x86_64"}, {"i686", "s390x"}, {"i686", "x86_64"}}).Draw(t, "roots")
 			}
 			items = append(items, it)
 		}

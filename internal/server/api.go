@@ -101,6 +101,9 @@ func (s *Server) job(ctx context.Context, uid plague.JobID) (wire.JobRecord, err
 	if err != nil {
 		return r, err
 	}
+	if r, err = s.withArches(ctx, r); err != nil {
+		return r, err
+	}
 	return s.withRetirement(ctx, r)
 }
 

@@ -50,36 +50,36 @@ func (s *Server) work(h store.HeldRow, arches []string) *plague.Work {
 	if h.Kind == plague.KindSRPM {
 		w.SRPM, w.SCM, w.Tag = plague.Artifact{}, t.SCM, j.Source
 	}
-	if anywhere(h.ArchJob) {
-		w.RootArch = rootArch(t.BaseArches, arches)
+	if roots := rootsOf(h.ArchJob, t); plague.Anywhere(h.Arch) {
+		w.RootArch = rootArch(roots, arches)
+	} else if len(roots) > 0 {
+		w.RootArch = roots[0]
 	}
-	w.Repos = s.workRepos(j, home(t.BaseArches, w.RootArch))
+	w.Repos = s.workRepos(j, w.RootArch)
 	return w
 }
 
-// anywhere says whether an arch job can run in a buildroot of any arch of its target.
-func anywhere(a plague.ArchJob) bool { return a.Arch == rpm.Noarch || a.Kind == plague.KindSRPM }
+// rootsOf lists the arches of the buildroots that an arch job may run in. Those that
+// were queued before that was kept have none of their own.
+func rootsOf(a plague.ArchJob, t *plague.Target) []string {
+	if len(a.Roots) > 0 {
+		return a.Roots
+	}
+	if plague.Anywhere(a.Arch) {
+		return rpm.Roots(rpm.Noarch, t.BaseArches)
+	}
+	return rpm.Roots(a.Arch, t.BaseArches)
+}
 
-// rootArch is the arch of the buildroot for what can run in any: the first of the
-// builder's own that the target has.
-func rootArch(base, offered []string) string {
+// rootArch is the arch of the buildroot for what runs anywhere: the first of the
+// builder's own that will do.
+func rootArch(roots, offered []string) string {
 	for _, a := range offered {
-		for _, b := range base {
-			if a == b {
-				return a
-			}
+		if slices.Contains(roots, a) {
+			return a
 		}
 	}
 	return rpm.Noarch
-}
-
-// home is the arch whose repositories a buildroot is made of: its own, or for an
-// optional one such as i686 that of its family, into which its RPMs go, too.
-func home(base []string, arch string) string {
-	if in := landsIn(arch, base); len(in) > 0 && !slices.Contains(base, arch) {
-		return in[0]
-	}
-	return arch
 }
 
 // workRepos are the repositories of a run at their pinned state, for one arch.

@@ -81,20 +81,28 @@ func TestLandsIn(t *testing.T) {
 	}
 }
 
-// An optional arch has no repositories of its own.
-func TestHome(t *testing.T) {
+// A buildroot is made of the repositories of its own arch, which for a sub-arch is
+// the one of its family; a noarch package goes where the spec allows it.
+func TestWorkRoots(t *testing.T) {
+	s := &Server{Config: Config{Targets: []plague.Target{{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"i386", "x86_64"}}}}}
+	offered := []string{"x86_64", "i686", "i386"}
 	for _, tt := range []struct {
-		base []string
-		arch string
-		want string
+		job     plague.ArchJob
+		root    string
+		machine string
 	}{
-		{[]string{"x86_64"}, "x86_64", "x86_64"},
-		{[]string{"x86_64", "i386"}, "i686", "i386"},
-		{[]string{"i386", "i686"}, "i686", "i686"},
-		{[]string{"x86_64"}, "ppc", "ppc"},
+		{plague.ArchJob{Arch: "x86_64", Roots: []string{"x86_64"}}, "x86_64", "x86_64"},
+		{plague.ArchJob{Arch: "i686", Roots: []string{"i386"}}, "i386", "i686"},
+		{plague.ArchJob{Arch: "noarch", Roots: []string{"i386"}}, "i386", "i386"},
+		{plague.ArchJob{Arch: "noarch", Roots: []string{"i386", "x86_64"}}, "x86_64", "x86_64"},
+		{plague.ArchJob{Arch: "src", Kind: plague.KindSRPM, Roots: []string{"i386", "x86_64"}}, "x86_64", "x86_64"},
+		{plague.ArchJob{Arch: "noarch"}, "x86_64", "x86_64"}, // queued by an older version
+		{plague.ArchJob{Arch: "i586"}, "i386", "i586"},
 	} {
-		if got := home(tt.base, tt.arch); got != tt.want {
-			t.Errorf("%s of a target for %v is built from the repositories for %s", tt.arch, tt.base, got)
+		w := s.work(store.HeldRow{ArchJob: tt.job, JobRow: plague.Job{Target: "lab-12-extras", Pin: plague.Pin{Repos: []plague.BasePin{
+			{ID: "lab", Arch: "i386", URL: "https://mirror/i386"}, {ID: "lab", Arch: "x86_64", URL: "https://mirror/x86_64"}}}}}, offered)
+		if w.RootArch != tt.root || w.Machine() != tt.machine || len(w.Repos) != 1 || w.Repos[0].URL != "https://mirror/"+tt.root {
+			t.Errorf("%+v is built in %s on a machine for %s from %+v", tt.job, w.RootArch, w.Machine(), w.Repos)
 		}
 	}
 }

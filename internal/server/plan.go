@@ -124,8 +124,8 @@ func (s *Server) enqueue(ctx context.Context, p *planner) error {
 		for _, r := range rows {
 			p.newest = max(p.newest, r.ID)
 			it := sched.Item{ID: r.ID, User: r.User, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Avoid: r.LastBuilder}
-			if t := s.target(r.Target); t != nil && anywhere(r.ArchJob) {
-				it.Roots = t.BaseArches // rootArch chooses among them
+			if t := s.target(r.Target); t != nil && plague.Anywhere(r.Arch) {
+				it.Roots = rootsOf(r.ArchJob, t) // rootArch chooses among them
 			}
 			p.queue.Add(it)
 		}

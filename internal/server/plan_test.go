@@ -64,7 +64,7 @@ func (h *history) build() {
 	h.jobs = append(h.jobs, uid)
 	_, err = db.Begin(ctx, h.term, now, []plague.JobID{uid})
 	h.must(err)
-	h.must(db.Build(ctx, h.term, now, uid, 1, []string{"x86_64"}, plague.Pin{}, nil))
+	h.must(db.Build(ctx, h.term, now, uid, 1, []plague.Decision{{Arch: "x86_64", Built: true}}, plague.Pin{}))
 }
 
 // happen is the next thing.

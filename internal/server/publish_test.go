@@ -82,7 +82,7 @@ func (p *press) ended(target, pkg string, f *plague.Failure, files ...plague.Art
 	p.must(err)
 	_, err = db.Begin(ctx, p.term, now, []plague.JobID{uid})
 	p.must(err)
-	p.must(db.Build(ctx, p.term, now, uid, 1, []string{"x86_64"}, plague.Pin{}, nil))
+	p.must(db.Build(ctx, p.term, now, uid, 1, []plague.Decision{{Arch: "x86_64", Built: true}}, plague.Pin{}))
 	arches, err := db.ArchJobsOf(ctx, []plague.JobID{uid})
 	p.must(err)
 	id := plague.AttemptID{ArchJob: arches[uid][0].ID, Number: 1, Token: rand.Text()}

@@ -158,7 +158,7 @@ func (s *Server) checkout(ctx context.Context, term store.Term, j plague.Job) er
 	if err != nil {
 		return err
 	}
-	return s.DB.Checkout(ctx, term, time.Now(), j.UID, j.Run, pin)
+	return s.DB.Checkout(ctx, term, time.Now(), j.UID, j.Run, rpm.Roots(rpm.Noarch, t.BaseArches), pin)
 }
 
 // prep takes one job to building, or fails it when its SRPM cannot be built
@@ -178,21 +178,15 @@ func (s *Server) prep(ctx context.Context, term store.Term, j plague.Job) error 
 	if err != nil {
 		return fail("the SRPM cannot be read: " + err.Error())
 	}
-	arches, why, err := rpm.Arches(t.BaseArches, t.OptionalArches, t.Additional[j.Package], rpm.SourceArches{
-		BuildArch: h.BuildArchs(), ExclusiveArch: h.ExclusiveArch(), ExcludeArch: h.ExcludeArch(),
-	})
+	ds, err := rpm.Arches(t.BaseArches, t.OptionalArches, t.Additional[j.Package], h.Arches())
 	if err != nil {
-		return fail(err.Error())
+		return s.DB.NoArch(ctx, term, time.Now(), j.UID, j.Run, ds, err.Error())
 	}
 	pin, err := s.pin(ctx, t)
 	if err != nil {
 		return err
 	}
-	rules := make([]string, len(why))
-	for i, d := range why {
-		rules[i] = d.Arch + ": " + d.Rule
-	}
-	return s.DB.Build(ctx, term, time.Now(), j.UID, j.Run, arches, pin, rules)
+	return s.DB.Build(ctx, term, time.Now(), j.UID, j.Run, ds, pin)
 }
 
 // header reads the header of an SRPM in the artifact store, and tells its size

@@ -6,20 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"plague"
 )
 
 const archColumns = `id, uid, run, kind, arch, state, attempt, token, builder, phase, lost, infra, reason, failure_kind, failure_phase,
-	queued_at, begun_at, ended_at, state_at`
+	roots, queued_at, begun_at, ended_at, state_at`
 
 func archFields() ([]any, func() plague.ArchJob) {
 	var a plague.ArchJob
+	var roots string
 	var queued, begun, ended, state int64
 	return []any{&a.ID, &a.Job, &a.Run, &a.Kind, &a.Arch, &a.State, &a.Attempt, &a.Token, &a.Builder, &a.Phase, &a.Lost, &a.Infra, &a.Reason,
-			&a.FailureKind, &a.FailurePhase, &queued, &begun, &ended, &state}, func() plague.ArchJob {
+			&a.FailureKind, &a.FailurePhase, &roots, &queued, &begun, &ended, &state}, func() plague.ArchJob {
 			a.QueuedAt, a.BegunAt, a.EndedAt, a.StateAt = timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
+			a.Roots = strings.Fields(roots)
 			if a.State == plague.ArchQueued {
 				a.Builder = "" // the column still names the builder of the attempt before: see Queued
 			}

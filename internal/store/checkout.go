@@ -12,9 +12,9 @@ import (
 )
 
 // Checkout takes a job without an SRPM from initialize to checkout: pinned, and with
-// one queued arch job that makes it. It is pinned again at Build: the buildroot of
+// one queued arch job that makes it in a buildroot of any of the arches. It is pinned again at Build: the buildroot of
 // rpmbuild -bs is not the build's.
-func (db *DB) Checkout(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, pin plague.Pin) error {
+func (db *DB) Checkout(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, roots []string, pin plague.Pin) error {
 	return db.lead(ctx, t, func(tx *tx) error {
 		j, err := tx.locked(uid)
 		if err != nil {
@@ -30,7 +30,7 @@ func (db *DB) Checkout(ctx context.Context, t Term, at time.Time, uid plague.Job
 			return err
 		}
 		tx.wake(TopicQueue)
-		return tx.queue(at, uid, run, plague.KindSRPM, plague.ArchSource)
+		return tx.queue(at, uid, run, plague.KindSRPM, plague.ArchSource, roots)
 	})
 }
 

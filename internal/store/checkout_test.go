@@ -17,7 +17,7 @@ func (f *farm) checkout(uid plague.JobID) plague.AttemptID {
 	f.t.Helper()
 	f.begin(uid)
 	f.wantJob(uid, plague.JobInitialize)
-	f.must(f.Checkout(f.ctx, f.term, f.now, uid, f.job(uid).Run, pin))
+	f.must(f.Checkout(f.ctx, f.term, f.now, uid, f.job(uid).Run, []string{"x86_64", "aarch64"}, pin))
 	f.wantJob(uid, plague.JobCheckout)
 	a := f.archJobs(uid)[0]
 	if a.Kind != plague.KindSRPM || a.Arch != plague.ArchSource {
@@ -41,7 +41,7 @@ func TestTag(t *testing.T) {
 	both(t, func(t *testing.T, f *farm) {
 		uid := f.submit(tagged("tree", "v1"))
 		a := f.checkout(uid)
-		f.unchanged("checkout twice", func() error { return f.Checkout(f.ctx, f.term, f.now, uid, 1, pin) })
+		f.unchanged("checkout twice", func() error { return f.Checkout(f.ctx, f.term, f.now, uid, 1, nil, pin) })
 		f.must(f.Running(f.ctx, f.term, f.now, a, "b1", plague.PhaseDownloading))
 		f.wantJob(uid, plague.JobCheckout)
 		f.unchanged("fetched by another", func() error { return f.Fetched(f.ctx, f.term, f.now, a, "b2", &commit) })
@@ -64,7 +64,7 @@ func TestTag(t *testing.T) {
 		if held, err := f.Referenced(f.ctx, j.SRPM); err != nil || !held {
 			t.Errorf("its SRPM is held: %v, %v", held, err)
 		}
-		f.must(f.Build(f.ctx, f.term, f.now, uid, 1, []string{"x86_64"}, pin, nil))
+		f.must(f.Build(f.ctx, f.term, f.now, uid, 1, built("x86_64"), pin))
 		f.end(f.assign(f.archJobs(uid)[1].ID, "b1"), "b1", nil)
 		f.accept()
 		f.publish()

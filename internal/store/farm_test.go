@@ -162,7 +162,7 @@ var pin = plague.Pin{Snapshot: 0, Repos: []plague.BasePin{
 func (f *farm) build(uid plague.JobID, arches ...string) []plague.ArchJob {
 	f.t.Helper()
 	f.begin(uid)
-	f.must(f.Build(f.ctx, f.term, f.now, uid, f.job(uid).Run, arches, pin, []string{"because"}))
+	f.must(f.Build(f.ctx, f.term, f.now, uid, f.job(uid).Run, built(arches...), pin))
 	return f.archJobs(uid)
 }
 

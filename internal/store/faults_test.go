@@ -89,7 +89,7 @@ func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 	try(func() error { js, err = db.Ready(f.ctx, 10); return err })
 	try(func() error { _, err = db.Begin(f.ctx, f.term, f.now, uids(js)); return err })
 	try(func() error {
-		return db.Build(f.ctx, f.term, f.now, uid, 2, []string{"x86_64", "aarch64"}, pin, nil)
+		return db.Build(f.ctx, f.term, f.now, uid, 2, built("x86_64", "aarch64"), pin)
 	})
 	try(func() error { as, err = db.ArchJobs(f.ctx, uid, 2); return err })
 	for i, a := range as {

@@ -30,7 +30,7 @@ func TestOldLeader(t *testing.T) {
 		}
 		for name, act := range map[string]func() error{
 			"Begin":   func() error { _, err := f.Begin(f.ctx, old, f.now, []plague.JobID{waiting}); return err },
-			"Build":   func() error { return f.Build(f.ctx, old, f.now, prep, 1, []string{"x86_64"}, pin, nil) },
+			"Build":   func() error { return f.Build(f.ctx, old, f.now, prep, 1, built("x86_64"), pin) },
 			"FailJob": func() error { return f.FailJob(f.ctx, old, f.now, prep, 1, plague.JobPrep, "no") },
 			"Assign": func() error {
 				_, err := f.Assign(f.ctx, old, f.now, []store.Assignment{{ArchJob: as[1].ID, Builder: "b2", Token: "t"}})

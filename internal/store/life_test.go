@@ -136,7 +136,7 @@ func TestGuards(t *testing.T) {
 		f.unchanged("FailJob of another run", func() error { return f.FailJob(f.ctx, f.term, f.now, uid, 2, plague.JobPrep, "no") })
 		build := func(run int) func() error {
 			return func() error {
-				return f.Build(f.ctx, f.term, f.now, uid, run, []string{"x86_64"}, pin, nil)
+				return f.Build(f.ctx, f.term, f.now, uid, run, built("x86_64"), pin)
 			}
 		}
 		f.unchanged("Build of another run", build(2))

@@ -109,7 +109,7 @@ func modelActs() []modelAct {
 		{"Build", func(m *model) func(*model) {
 			return when(m.state == plague.JobPrep, func(m *model) { m.state, m.arch = plague.JobBuilding, plague.ArchQueued })
 		}, func(f *farm, uid plague.JobID, m *model) error {
-			err := f.Build(f.ctx, f.term, f.now, uid, m.run, []string{"x86_64"}, pin, nil)
+			err := f.Build(f.ctx, f.term, f.now, uid, m.run, built("x86_64"), pin)
 			if err == nil {
 				*m = model{state: m.state, run: m.run, id: f.archJobs(uid)[0].ID}
 			}

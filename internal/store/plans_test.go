@@ -93,6 +93,7 @@ func hot(f *farm, n int) []hotRead {
 		}},
 		{"Events", []any{n, n + 100, 100}, func(db *store.DB) error { _, err := db.Events(ctx, plague.EventID(n), 100); return err }},
 		{"JobEvents", []any{n / 2}, func(db *store.DB) error { _, err := db.JobEvents(ctx, middle); return err }},
+		{"Decisions", []any{n / 2}, func(db *store.DB) error { _, err := db.Decisions(ctx, middle); return err }},
 		{"Uploaded", []any{"dev@example.com"}, func(db *store.DB) error { _, err := db.Uploaded(ctx, "dev@example.com"); return err }},
 		{"Referenced", []any{digest("x")}, func(db *store.DB) error { _, err := db.Referenced(ctx, digest("x")); return err }},
 		{"Counts", nil, func(db *store.DB) error { _, err := db.Counts(ctx); return err }},

@@ -146,7 +146,7 @@ func TestPinned(t *testing.T) {
 		f.publish()
 		uid := f.submit(newJob("b", "1"))
 		f.begin(uid)
-		f.must(f.Build(f.ctx, f.term, f.now, uid, 1, []string{"x86_64"}, plague.Pin{Snapshot: 1}, nil))
+		f.must(f.Build(f.ctx, f.term, f.now, uid, 1, built("x86_64"), plague.Pin{Snapshot: 1}))
 		if ns, err := f.PinnedSnapshots(f.ctx, target); err != nil || !slices.Equal(ns, []int64{1}) {
 			t.Errorf("pinned: %v, %v", ns, err)
 		}

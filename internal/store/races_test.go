@@ -46,7 +46,7 @@ func TestKillAgainst(t *testing.T) {
 		{"Build", func(f *farm, uid plague.JobID) func() error {
 			f.begin(uid)
 			return func() error {
-				return f.Build(f.ctx, f.term, f.now, uid, 1, []string{"x86_64", "aarch64"}, pin, nil)
+				return f.Build(f.ctx, f.term, f.now, uid, 1, built("x86_64", "aarch64"), pin)
 			}
 		}},
 		{"Assign", func(f *farm, uid plague.JobID) func() error {
@@ -272,7 +272,7 @@ func (f *farm) stepJobs(string) error {
 		return err
 	}
 	for _, j := range js {
-		if err := f.Build(f.ctx, f.term, f.now, j.UID, j.Run, []string{"x86_64", "aarch64"}, pin, nil); err != nil {
+		if err := f.Build(f.ctx, f.term, f.now, j.UID, j.Run, built("x86_64", "aarch64"), pin); err != nil {
 			return err
 		}
 	}

@@ -62,15 +62,12 @@ func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.Job
 }
 
 // Build takes a job from prep to building: pinned, and with one queued arch
-// job for each arch. why says which rule kept or dropped each.
-func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, arches []string, pin plague.Pin, why []string) error {
+// job for each arch that is to be built. The decisions are kept as an event.
+func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID, run int, ds []plague.Decision, pin plague.Pin) error {
 	return db.lead(ctx, t, func(tx *tx) error {
-		j, err := tx.locked(uid)
+		j, err := tx.inPrep(uid, run)
 		if err != nil {
 			return err
-		}
-		if j.Run != run || j.State != plague.JobPrep {
-			return fmt.Errorf("%w: job %d is no longer in prep", plague.ErrConflict, uid)
 		}
 		if err := tx.pin(uid, run, pin); err != nil {
 			return err
@@ -78,14 +75,25 @@ func (db *DB) Build(ctx context.Context, t Term, at time.Time, uid plague.JobID,
 		if err := tx.move(at, j, plague.JobBuilding, "", ""); err != nil {
 			return err
 		}
-		for _, arch := range arches {
-			if err := tx.queue(at, uid, run, plague.KindBuild, arch); err != nil {
+		for _, d := range ds {
+			if !d.Built {
+				continue
+			}
+			if err := tx.queue(at, uid, run, plague.KindBuild, d.Arch, d.Roots); err != nil {
 				return err
 			}
 		}
 		tx.wake(TopicQueue)
-		return tx.event(plague.Event{At: at, Job: uid, What: "arches", To: strings.Join(arches, " "), Text: strings.Join(why, "; ")})
+		return tx.decided(at, uid, ds)
 	})
+}
+
+func (tx *tx) inPrep(uid plague.JobID, run int) (plague.Job, error) {
+	j, err := tx.locked(uid)
+	if err == nil && (j.Run != run || j.State != plague.JobPrep) {
+		err = fmt.Errorf("%w: job %d is no longer in prep", plague.ErrConflict, uid)
+	}
+	return j, err
 }
 
 func (tx *tx) pin(uid plague.JobID, run int, pin plague.Pin) error {
@@ -106,10 +114,10 @@ func (tx *tx) pin(uid plague.JobID, run int, pin plague.Pin) error {
 	return nil
 }
 
-func (tx *tx) queue(at time.Time, uid plague.JobID, run int, kind plague.Kind, arch string) error {
+func (tx *tx) queue(at time.Time, uid plague.JobID, run int, kind plague.Kind, arch string, roots []string) error {
 	var id plague.ArchJobID
-	err := tx.row(`INSERT INTO arch_jobs (uid, run, kind, arch, state, queued_at, state_at) VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id`,
-		uid, run, kind, arch, plague.ArchQueued, us(at)).Scan(&id)
+	err := tx.row(`INSERT INTO arch_jobs (uid, run, kind, arch, roots, state, queued_at, state_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) RETURNING id`,
+		uid, run, kind, arch, strings.Join(roots, " "), plague.ArchQueued, us(at)).Scan(&id)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func TestWakes(t *testing.T) {
 			{"submit", func() { f.submit(newJob("a", "1")); f.submit(newJob("b", "1")) }, []store.Topic{store.TopicJobs, store.TopicEvents}},
 			{"begin", func() { f.begin(1) }, []store.Topic{store.TopicJobs, store.TopicEvents}},
 			{"build", func() {
-				f.must(f.Build(f.ctx, f.term, f.now, 1, 1, []string{"x86_64"}, pin, nil))
+				f.must(f.Build(f.ctx, f.term, f.now, 1, 1, built("x86_64"), pin))
 			}, []store.Topic{store.TopicQueue, store.TopicEvents}},
 			{"end", func() { f.end(f.assign(1, "b1"), "b1", nil) }, []store.Topic{store.TopicQueue, store.TopicOrders, store.TopicChores, store.TopicEvents}},
 			{"accept", func() { f.accept() }, []store.Topic{store.TopicOrders, store.TopicPublish, store.TopicEvents}},

@@ -59,6 +59,14 @@ type ArchJobRecord struct {
 	Reason        string
 }
 
+// ArchRule says whether a job is built for an arch that its target offers, and which
+// line of the spec or of the configuration decided.
+type ArchRule struct {
+	Arch  string
+	Built bool
+	Rule  string
+}
+
 // JobRecord is a job as list_jobs and detail_job show it.
 type JobRecord struct {
 	Uid            plague.JobID
@@ -87,7 +95,8 @@ type JobRecord struct {
 	SourceUrl      string // the repository that its SRPM was made of; "": it was submitted. Only `job` tells this and what follows
 	SourceRevision string // git: commit id; Subversion: revision; CVS: tag
 	SourceTree     string // SHA-256 of the tree
-	RetiredAt      int64  // unix seconds; 0: it is in its repository if it was published
+	ArchRules      []ArchRule
+	RetiredAt      int64 // unix seconds; 0: it is in its repository if it was published
 	RetiredBy      string
 	RetiredWhy     string
 	RetiredIn      int64 // the first snapshot without its RPMs; 0: not yet
