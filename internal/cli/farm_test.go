@@ -34,6 +34,7 @@ type shape struct {
 	slots    int
 	lease    time.Duration     // default 120 s
 	server   string            // further lines of server.cfg
+	arches   []string          // base arches of the target; default this machine's own
 	workDirs map[string]string // of builders that shall not have theirs below the farm's folder
 }
 
@@ -43,14 +44,17 @@ func newProcessFarm(t *testing.T, s shape) *processFarm {
 	if testing.Short() {
 		t.Skip("real builds take their time")
 	}
-	distro := serveDistro(t)
+	if s.arches == nil {
+		s.arches = nativeArches()[:1]
+	}
+	distro := serveDistros(t, s.arches)
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the farm's accounts pass through
 		t.Fatal(err)
 	}
 	u := upFlags{dir: filepath.Join(dir, "farm"), base: []string{"lab=" + distro}, distro: "lab", target: "12", repo: "extras",
-		arches: nativeArches()[:1], user: "packager@example.com", slots: s.slots}
+		arches: s.arches, user: "packager@example.com", slots: s.slots}
 	made, err := u.make(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,18 @@ func serveDistro(t *testing.T) string {
 	return s.URL
 }
 
+// serveDistros serves the distribution for several arches, at an address for all.
+func serveDistros(t *testing.T, arches []string) string {
+	t.Helper()
+	var dir string
+	for _, arch := range arches {
+		dir = demotest.Fill(t, "mkdistro", "distro", "--arch", arch)
+	}
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(s.Close)
+	return s.URL + "/$arch"
+}
+
 // sourcePackage gives one of the demo's SRPMs.
 func sourcePackage(t *testing.T, name string) string {
 	t.Helper()

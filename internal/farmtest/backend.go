@@ -97,7 +97,7 @@ func (b *backend) rpmbuild(h *rpm.Header, s buildroot.Spec, r Recipe) sandboxtes
 		}
 		source := h.NEVRA().NVR() + ".src.rpm"
 		for _, n := range r.makes(h.NEVRA(), s.Arch) {
-			name, file := n.Filename(), rpm.Blank{NEVRA: n, SourceRPM: source, Comment: "attempt " + s.ID}
+			name, file := n.Filename(), rpm.Blank{NEVRA: n, SourceRPM: source, BuildHost: "attempt " + s.ID}
 			if b.lies && hash(s.ID)%3 == 0 && !b.w.settled() {
 				b.w.lied(archJobOf(s.ID))
 				name, file = forged(s.ID, n, source)

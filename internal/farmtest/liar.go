@@ -77,7 +77,7 @@ func (l liar) spoil(a *plague.AttemptReport) {
 // forged is an RPM that does not belong to its job: of another source package,
 // for another arch, or another package's in a file of the right name.
 func forged(id string, n rpm.NEVRA, source string) (file string, content rpm.Blank) {
-	f := rpm.Blank{NEVRA: n, SourceRPM: source, Comment: "attempt " + id}
+	f := rpm.Blank{NEVRA: n, SourceRPM: source, BuildHost: "attempt " + id}
 	switch hash(id) % 4 {
 	case 0:
 		f.SourceRPM = "other-1-1.src.rpm"

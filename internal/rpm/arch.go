@@ -105,10 +105,10 @@ type choice struct {
 // may be offered again for a better one.
 func (c *choice) decide(offered []string, against func(arch string) string, reason string) {
 	for _, arch := range offered {
-		d := plague.Decision{Arch: arch, Roots: Roots(arch, c.base)}
+		d := plague.Decision{Arch: arch, Roots: c.machines(arch)}
 		d.Rule = cmp.Or(against(arch), c.rule(arch))
 		if d.Rule == "" && len(d.Roots) == 0 {
-			d.Rule = "no base arch of the target is of its family: no repository would take it"
+			d.Rule = "no base arch of the target may build it, or is of its family"
 		}
 		if d.Rule == "" {
 			d.Built, d.Rule = true, reason
@@ -129,15 +129,24 @@ func (c *choice) put(d plague.Decision) {
 	}
 }
 
+// machines lists the arches of the buildroots for an arch. For noarch rpmbuild holds the
+// spec against its machine, whatever its target.
+func (c *choice) machines(arch string) []string {
+	roots := Roots(arch, c.base)
+	if arch == Noarch {
+		roots = slices.DeleteFunc(roots, func(a string) bool { return !c.AllowsMachine(a) })
+	}
+	return roots
+}
+
 // noarchJob is one arch job, on any of the machines that may build the package.
 func (c *choice) noarchJob() {
 	noarch := plague.Decision{Arch: Noarch}
+	noarch.Roots = c.machines(Noarch)
 	for _, arch := range Roots(Noarch, c.base) {
 		if rule := c.machineRule(arch); rule != "" {
 			c.put(plague.Decision{Arch: arch, Rule: rule})
-			continue
 		}
-		noarch.Roots = append(noarch.Roots, arch)
 	}
 	if noarch.Built = len(noarch.Roots) > 0; noarch.Built {
 		noarch.Rule = "BuildArch is noarch: one arch job for all, on " + strings.Join(noarch.Roots, " or ")

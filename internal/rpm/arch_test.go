@@ -51,6 +51,7 @@ func TestArches(t *testing.T) {
 		{what: "ExclusiveArch filters", base: "i386 x86_64 ppc", exclusiveArch: "ppc", want: "ppc"},
 		{what: "%{ix86}, no optional arch", base: "i386 x86_64", exclusiveArch: ix86, want: "i386"},
 		{what: "%{ix86}, one optional arch", base: "i386 x86_64", optional: "i686 noarch", exclusiveArch: ix86, want: "i386 i686"},
+		{what: "documentation that no base arch may build", base: "i386 x86_64", optional: "i686 noarch", exclusiveArch: "noarch i686", want: "i686"},
 		{what: "optional arches unasked", base: "i386", optional: "i586 i686", exclude: "ppc", want: "i386"},
 		{what: "optional and excluded", base: "i386", optional: "i686", exclusiveArch: ix86, exclude: "i686", want: "i386"},
 		{what: "a kernel's documentation", base: "i386 x86_64", optional: "i686 noarch", exclusiveArch: "noarch i686 x86_64",

@@ -289,6 +289,9 @@ func FuzzReadHeader(f *testing.F) {
 		if h.PayloadOffset > int64(len(b)) || h.IsSource() != h.NEVRA().IsSource() {
 			t.Errorf("%s: payload at %d of %d", h.NEVRA(), h.PayloadOffset, len(b))
 		}
+		if traits, err := h.Traits(); err != nil && !errors.Is(err, rpm.ErrNotRPM) || err == nil && rpm.Differences(traits, traits, "a", "b") != "" {
+			t.Errorf("Traits: %v", err)
+		}
 		if _, err := rpm.Verify(bytes.NewReader(b)); err != nil && !errors.Is(err, rpm.ErrNotRPM) {
 			t.Errorf("Verify: %v", err)
 		}

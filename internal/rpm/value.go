@@ -14,6 +14,7 @@ const (
 	shapeText   shape = iota // a string; of a translated one, the first
 	shapeTexts               // strings
 	shapeNumber              // unsigned numbers of 32 or 64 bits
+	shapeShorts              // unsigned numbers of 16 bits
 )
 
 // A rule says how a tag that we read must look. max bounds the items and so the
@@ -39,6 +40,8 @@ func (s *section) checkShapes(rules []rule) error {
 			fits = e.kind == typeStringArray || e.kind == typeString
 		case shapeNumber:
 			fits = e.kind == typeInt32 || e.kind == typeInt64
+		case shapeShorts:
+			fits = e.kind == typeInt16
 		}
 		if !fits {
 			return damaged("the %s has tag %d with the wrong type %d", s.what, e.tag, e.kind)
@@ -82,9 +85,12 @@ func (s *section) numbers(tag uint32) []uint64 {
 	}
 	list := make([]uint64, e.count)
 	for i := range list {
-		if e.kind == typeInt64 {
+		switch e.kind {
+		case typeInt16:
+			list[i] = uint64(binary.BigEndian.Uint16(s.data[int(e.offset)+2*i:]))
+		case typeInt64:
 			list[i] = binary.BigEndian.Uint64(s.data[int(e.offset)+8*i:])
-		} else {
+		default:
 			list[i] = uint64(binary.BigEndian.Uint32(s.data[int(e.offset)+4*i:]))
 		}
 	}

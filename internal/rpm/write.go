@@ -17,7 +17,8 @@ type Blank struct {
 	NEVRA
 	SourceRPM string   // file name of the source package; empty: this is one
 	BuildArch []string // of a source package
-	Comment   string   // tells two builds of one NEVRA apart
+	BuildHost string   // tells two builds of one NEVRA apart
+	Summary   string   // default Nothing; a trait, unlike the host
 }
 
 // The regions that frame a header, from rpm's rpmtag.h.
@@ -62,7 +63,8 @@ func (f Blank) Bytes() []byte {
 func (f Blank) tags(payload []byte) []blankTag {
 	tags := []blankTag{
 		textTag(1000, f.Name), textTag(1001, f.Version), textTag(1002, f.Release), numberTag(1003, uint32(f.Epoch)),
-		{1004, typeI18NString, 1, []byte("Nothing\x00")}, {1005, typeI18NString, 1, append([]byte(f.Comment), 0)},
+		{1004, typeI18NString, 1, append([]byte(cmp.Or(f.Summary, "Nothing")), 0)}, {1005, typeI18NString, 1, []byte("Nothing\x00")},
+		textTag(1007, f.BuildHost),
 		numberTag(1009, 0), textTag(1014, "MIT"), textTag(1021, "linux"), textTag(1022, cmp.Or(f.Arch, "noarch")),
 		textTag(1124, "cpio"), textTag(1125, "gzip"), textTag(1126, "9"),
 		textsTag(5092, []string{fmt.Sprintf("%x", sha256.Sum256(payload))}), numberTag(5093, 8),

@@ -15,7 +15,7 @@ func TestBlank(t *testing.T) {
 	evr := rpm.EVR{Epoch: 2, Version: "1.0", Release: "3"}
 	for _, f := range []rpm.Blank{
 		{NEVRA: rpm.NEVRA{Name: "tree", EVR: evr, Arch: "x86_64"}, BuildArch: []string{"noarch"}},
-		{NEVRA: rpm.NEVRA{Name: "tree", EVR: evr, Arch: "noarch"}, SourceRPM: "tree-1.0-3.src.rpm", Comment: "attempt 1"},
+		{NEVRA: rpm.NEVRA{Name: "tree", EVR: evr, Arch: "noarch"}, SourceRPM: "tree-1.0-3.src.rpm", BuildHost: "attempt 1"},
 		{NEVRA: rpm.NEVRA{Name: "libtree", EVR: evr, Arch: "aarch64"}, SourceRPM: "tree-1.0-3.src.rpm"},
 	} {
 		h, err := rpm.Verify(bytes.NewReader(f.Bytes()))

@@ -61,7 +61,7 @@ func (s *Server) download(ctx context.Context, d *store.Download) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err == nil:
-		return s.accept(ctx, d, files)
+		return s.unlike(ctx, d, s.accept(ctx, d, files))
 	case errors.Is(err, errResult):
 		return s.failDownload(ctx, d, plague.FailurePackage, err.Error())
 	}
@@ -254,7 +254,15 @@ func (s *Server) identify(d *store.Download, a plague.Artifact) (*store.RPM, err
 		return nil, fmt.Errorf("%w: %w", errResult, err)
 	}
 	n := h.NEVRA()
-	return &store.RPM{Name: n.Name, Epoch: n.Epoch, Version: n.Version, Release: n.Release, Arch: n.Arch, Source: h.IsSource()}, nil
+	r := &store.RPM{Name: n.Name, Epoch: n.Epoch, Version: n.Version, Release: n.Release, Arch: n.Arch, Source: h.IsSource()}
+	if n.Arch == rpm.Noarch {
+		traits, err := h.Traits()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errResult, a.Name, err)
+		}
+		r.Likeness = rpm.Likeness(traits)
+	}
+	return r, nil
 }
 
 // belongs says whether an RPM is one that the job could have made: its own

@@ -39,6 +39,7 @@ type RPM struct {
 	Version, Release string
 	Arch             string
 	Source           bool
+	Likeness         string // of a noarch RPM: rpm.Likeness; the same from each arch of a run. "" otherwise
 }
 
 // ClaimDownload claims the download that has been due longest, for the time of
@@ -130,7 +131,8 @@ func (tx *tx) settle(d *Download, who string) (plague.ArchJob, plague.Job, error
 
 // Accept ends an arch job whose files are all here: as the attempt ended. The
 // last arch job of a run ends its building in the same transaction; the one that
-// has made an SRPM takes its job to prep with it.
+// has made an SRPM takes its job to prep with it. A noarch RPM that is not what another
+// arch of the run has made is an *UnlikeError, and nothing is done.
 func (db *DB) Accept(ctx context.Context, at time.Time, d *Download, who string, files []JobFile) error {
 	err := db.accept(ctx, at, d, who, files)
 	if duplicate(err) { // another job got the same version in this moment, and is seen now
@@ -146,6 +148,9 @@ func (db *DB) accept(ctx context.Context, at time.Time, d *Download, who string,
 			return err
 		}
 		for _, f := range files {
+			if err := tx.like(j, f); err != nil {
+				return err
+			}
 			if err := tx.file(j, f); err != nil {
 				return err
 			}
@@ -176,9 +181,9 @@ func (tx *tx) file(j plague.Job, f JobFile) error {
 	if r == nil {
 		r = &RPM{}
 	}
-	_, err := tx.exec(`INSERT INTO job_files (uid, run, arch, attempt, file, digest, size, rpm_name, rpm_epoch, rpm_version, rpm_release, rpm_arch, rpm_source)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		j.UID, f.Run, f.Arch, f.Attempt, f.Name, f.Digest, f.Size, r.Name, r.Epoch, r.Version, r.Release, r.Arch, flag(r.Source))
+	_, err := tx.exec(`INSERT INTO job_files (uid, run, arch, attempt, file, digest, size, rpm_name, rpm_epoch, rpm_version, rpm_release, rpm_arch, rpm_source, likeness)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		j.UID, f.Run, f.Arch, f.Attempt, f.Name, f.Digest, f.Size, r.Name, r.Epoch, r.Version, r.Release, r.Arch, flag(r.Source), r.Likeness)
 	return err
 }
 
@@ -215,13 +220,13 @@ func (db *DB) Files(ctx context.Context, uid plague.JobID, run int) ([]JobFile, 
 	return fs, db.trouble(err)
 }
 
-const fileColumns = `run, arch, attempt, file, digest, size, rpm_name, rpm_epoch, rpm_version, rpm_release, rpm_arch, rpm_source`
+const fileColumns = `run, arch, attempt, file, digest, size, rpm_name, rpm_epoch, rpm_version, rpm_release, rpm_arch, rpm_source, likeness`
 
 func scanFile(r row) (JobFile, error) {
 	var f JobFile
 	var p RPM
 	var source int
-	err := r.Scan(&f.Run, &f.Arch, &f.Attempt, &f.Name, &f.Digest, &f.Size, &p.Name, &p.Epoch, &p.Version, &p.Release, &p.Arch, &source)
+	err := r.Scan(&f.Run, &f.Arch, &f.Attempt, &f.Name, &f.Digest, &f.Size, &p.Name, &p.Epoch, &p.Version, &p.Release, &p.Arch, &source, &p.Likeness)
 	if p.Name != "" {
 		p.Source = source != 0
 		f.RPM = &p
