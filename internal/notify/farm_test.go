@@ -207,7 +207,11 @@ func (f *farm) build(uid plague.JobID, arches []string, failing map[string]map[s
 	f.begin(uid)
 	j, err := f.Job(f.ctx, uid)
 	f.must(err)
-	f.must(f.Build(f.ctx, f.term, time.Now(), uid, j.Run, arches, plague.Pin{}, nil))
+	var built []plague.Decision
+	for _, arch := range arches {
+		built = append(built, plague.Decision{Arch: arch, Built: true, Roots: []string{arch}})
+	}
+	f.must(f.Build(f.ctx, f.term, time.Now(), uid, j.Run, built, plague.Pin{}))
 	as, err := f.ArchJobs(f.ctx, uid, j.Run)
 	f.must(err)
 	for _, a := range as {
