@@ -33,7 +33,7 @@ func (l layer) release() { l.lock.Close() }
 // layerKey names a layer by all that its content follows from; the first word
 // changes when this room makes layers in another way.
 func layerKey(parts ...string) string {
-	sum := sha256.Sum256([]byte("1\n" + strings.Join(parts, "\n")))
+	sum := sha256.Sum256([]byte("2\n" + strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:16])
 }
 

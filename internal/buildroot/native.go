@@ -39,7 +39,8 @@ type build struct {
 	tree   tree
 	held   []layer
 
-	rounds int // how often BuildRequires were asked for
+	rounds int      // how often BuildRequires were asked for
+	has    []string // RPMs that were installed for this package alone
 }
 
 // Build makes RPMs of spec.SRPM and leaves them in the folder out. The error is
@@ -81,7 +82,8 @@ func (b *build) make(ctx context.Context, out string, step func(plague.Phase)) (
 	}
 	b.say("buildroot ready after %.3f s", time.Since(begun).Seconds())
 	step(plague.PhaseBuilding)
-	if err := b.rpmbuild(ctx, step); err != nil {
+	err := errors.Join(b.rpmbuild(ctx, step), b.tellInstalled(out))
+	if err != nil {
 		return nil, err
 	}
 	names, err := collect(b.builddir(), out)
@@ -242,6 +244,9 @@ func (b *build) makeBase(ctx context.Context, dir string, common []Repo) error {
 	if err != nil {
 		return err
 	}
+	if err := noteInstalled(dir, names); err != nil {
+		return err
+	}
 	return os.WriteFile(filepath.Join(dir, "dbpath"), []byte(db), 0o600)
 }
 
@@ -256,7 +261,10 @@ func (b *build) makeUpdate(ctx context.Context, dir string) error {
 		return err
 	}
 	rpmdir, names, err := b.dnf.download(ctx, g, "upgrade")
-	if err != nil || len(names) == 0 {
+	if err != nil {
+		return err
+	}
+	if err := noteInstalled(dir, names); err != nil || len(names) == 0 {
 		return err
 	}
 	return b.install(ctx, dir, b.tree, upper, rpms{rpmdir, names}, b.spec, b.log.Root)

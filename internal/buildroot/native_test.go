@@ -262,7 +262,15 @@ printf '%%%%dist .newer\n%%%%_dbpath /var/lib/rpm\n' > %{buildroot}/etc/rpm/macr
 %files
 /etc/rpm/macros.lab
 `})
-	s := f.spec(t, source(t, "asks", "BuildArch: noarch\n%description\nAsks.\n%build\nrpm -q --qf '%{epoch}:' lab-release; rpm --eval %%dist\n%files\n"))
+	s := f.spec(t, source(t, "asks", `BuildArch: noarch
+BuildRequires: bison
+%description
+Asks.
+%build
+rpm -q --qf '%{epoch}:' lab-release; rpm --eval %%dist
+rpm -qa --qf 'has %%{name}-%%{version}-%%{release}.%%{arch}\n' | sort
+%files
+`))
 	s.Macros = nil
 	own.Own = true
 	s.Repos = append(s.Repos, own)
@@ -270,9 +278,30 @@ printf '%%%%dist .newer\n%%%%_dbpath /var/lib/rpm\n' > %{buildroot}/etc/rpm/macr
 	if log := r.build.String(); !strings.Contains(log, "\n7:") || !strings.Contains(log, "\n.newer\n") {
 		t.Errorf("the base was not updated:\n%s\n%s", r.job.String(), end(r.build.String()))
 	}
+	r.tellsInstalled(t)
 	r = f.good(t, s)
+	r.tellsInstalled(t)
 	if strings.Contains(r.job.String(), "made in") {
 		t.Errorf("layers are made twice:\n%s", r.job.String())
+	}
+}
+
+// tellsInstalled holds the list beside the results against what the build saw: base,
+// what was updated, BuildRequires.
+func (r *run) tellsInstalled(t *testing.T) {
+	t.Helper()
+	told, err := os.ReadFile(filepath.Join(r.out, buildroot.InstalledLog))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saw strings.Builder
+	for line := range strings.Lines(r.build.String()) {
+		if name, found := strings.CutPrefix(line, "has "); found {
+			saw.WriteString(name)
+		}
+	}
+	if string(told) != saw.String() || !strings.Contains(saw.String(), "bison-") {
+		t.Errorf("%s says\n%s\nand in the buildroot were\n%s", buildroot.InstalledLog, told, saw.String())
 	}
 }
 

@@ -52,6 +52,7 @@ func (b *build) requires(ctx context.Context, source string) error {
 		return err
 	}
 	b.tree = append(tree{upper}, b.tree...)
+	b.has = append(b.has, names...)
 	return nil
 }
 
