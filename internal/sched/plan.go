@@ -1,9 +1,8 @@
 package sched
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"plague"
 )
@@ -34,9 +33,9 @@ type Assignment struct {
 
 // Plan pairs the queue's heads with free slots: the highest priority first,
 // then the user who runs least, then the oldest. running says how many arch
-// jobs each user has on builders now. The queue is not changed.
-func Plan(q *Queue, builders []Capacity, running map[string]int) []Assignment {
-	r, next := newRoom(builders), newHeads(q, running)
+// jobs each share has on builders now. The queue is not changed.
+func Plan(q *Queue, builders []Capacity, running map[Share]int, now time.Time) []Assignment {
+	r, next := newRoom(builders), newHeads(q, running, now)
 	var plan []Assignment
 	for r.slots > 0 && next.Len() > 0 {
 		it := next.first()
@@ -51,17 +50,12 @@ func Plan(q *Queue, builders []Capacity, running map[string]int) []Assignment {
 	return plan
 }
 
-// Why says for people what an item in the queue waits for.
-func Why(it Item, builders []Capacity) string {
-	var fit []string
+// Fitting lists the builders that could build an item if they had room.
+func Fitting(it Item, builders []Capacity) (fit []Capacity) {
 	for _, b := range builders {
 		if b.fits(it) {
-			fit = append(fit, fmt.Sprintf("%s (%d of %d slots free)", b.Name, max(b.Free, 0), b.Slots))
+			fit = append(fit, b)
 		}
 	}
-	if len(fit) == 0 {
-		return fmt.Sprintf("no builder that takes jobs builds %s for %s", it.Arch, it.Target)
-	}
-	slices.Sort(fit)
-	return "waits for a slot on " + strings.Join(fit, ", ")
+	return fit
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"plague"
 
@@ -20,12 +21,19 @@ func queueOf(items ...Item) *Queue {
 	return &q
 }
 
+// noon is when plans of the tests are made.
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
 func TestPlan(t *testing.T) {
 	x := func(id int, user string) Item {
 		return Item{ID: plague.ArchJobID(id), User: user, Arch: "x86_64", Target: "lab-12-extras"}
 	}
 	urgent := x(9, "eve")
 	urgent.Priority = 5
+	mass, old := x(1, "ann"), x(1, "ann")
+	mass.Priority, mass.Since = -10, noon.Add(1-Patience)
+	old.Priority, old.Since = -10, noon.Add(-Patience)
+	one := []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1, Free: 1}}
 	lost := x(4, "ann")
 	lost.Avoid = "b1"
 	b1 := Capacity{Name: "b1", Arches: []string{"x86_64"}, Slots: 2, Free: 2}
@@ -41,14 +49,18 @@ func TestPlan(t *testing.T) {
 		name     string
 		items    []Item
 		builders []Capacity
-		running  map[string]int
+		running  map[Share]int
 		want     []Assignment
 	}{
 		{"nothing to do", nil, []Capacity{b1}, nil, nil},
 		{"nobody to do it", []Item{x(1, "ann")}, nil, nil, nil},
 		{"the oldest first, spread over builders", []Item{x(2, "ann"), x(1, "ann")}, []Capacity{b2, b1}, nil, []Assignment{{1, "b1"}, {2, "b2"}}},
-		{"the user who runs least first", []Item{x(1, "ann"), x(2, "bob")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1, Free: 1}}, map[string]int{"ann": 1}, []Assignment{{2, "b1"}}},
-		{"priority before fairness", []Item{x(1, "ann"), urgent}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1, Free: 1}}, map[string]int{"eve": 3}, []Assignment{{9, "b1"}}},
+		{"the user who runs least first", []Item{x(1, "ann"), x(2, "bob")}, one, map[Share]int{{"ann", false}: 1}, []Assignment{{2, "b1"}}},
+		{"priority before fairness", []Item{x(1, "ann"), urgent}, one, map[Share]int{{"eve", false}: 3}, []Assignment{{9, "b1"}}},
+		{"background jobs let others go first", []Item{mass, x(2, "bob")}, one, map[Share]int{{"bob", false}: 3}, []Assignment{{2, "b1"}}},
+		{"their own user's, too, who is not behind for them", []Item{mass, x(2, "bob"), x(3, "ann")}, one,
+			map[Share]int{{"ann", true}: 8, {"bob", false}: 1}, []Assignment{{3, "b1"}}},
+		{"not for ever", []Item{old, x(2, "bob")}, one, nil, []Assignment{{1, "b1"}}},
 		{"another target's builder is none", []Item{x(1, "ann")}, []Capacity{other}, nil, nil},
 		{"avoids the builder that lost it", []Item{lost}, []Capacity{b1, b2}, nil, []Assignment{{4, "b2"}}},
 		{"unless there is no other", []Item{lost}, []Capacity{b1}, nil, []Assignment{{4, "b1"}}},
@@ -61,7 +73,7 @@ func TestPlan(t *testing.T) {
 		{"a full builder takes nothing", []Item{x(1, "ann")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1}}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Plan(queueOf(tt.items...), tt.builders, tt.running); !slices.Equal(got, tt.want) {
+			if got := Plan(queueOf(tt.items...), tt.builders, tt.running, noon); !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
@@ -94,8 +106,8 @@ func TestPlanProperties(t *testing.T) {
 				Targets: targets[:rapid.IntRange(0, 2).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(0, slots).Draw(t, "free"),
 			})
 		}
-		plan := Plan(queueOf(items...), builders, nil)
-		if again := Plan(queueOf(shuffled(t, items)...), builders, nil); !slices.Equal(plan, again) {
+		plan := Plan(queueOf(items...), builders, nil, noon)
+		if again := Plan(queueOf(shuffled(t, items)...), builders, nil, noon); !slices.Equal(plan, again) {
 			t.Fatalf("two plans from the same state: %v and %v", plan, again)
 		}
 		free, left := map[string]int{}, queueOf(items...)
@@ -132,8 +144,8 @@ func shuffled(t *rapid.T, items []Item) []Item {
 
 // byTheRules is Plan as the rules have it, without a thought for time: whoever
 // is first among all heads that fit somewhere gets the best builder.
-func byTheRules(items []Item, builders []Capacity, running map[string]int) (plan []Assignment) {
-	left, busy := slices.Clone(items), map[string]int{}
+func byTheRules(items []Item, builders []Capacity, running map[Share]int) (plan []Assignment) {
+	left, busy := slices.Clone(items), map[Share]int{}
 	free, rarest := slices.Clone(builders), rarityOf(builders)
 	slices.SortFunc(free, func(a, b Capacity) int { return cmp.Compare(a.Name, b.Name) })
 	maps.Copy(busy, running)
@@ -146,7 +158,7 @@ func byTheRules(items []Item, builders []Capacity, running map[string]int) (plan
 					b = j
 				}
 			}
-			if b >= 0 && (best < 0 || cmp.Or(cmp.Compare(left[best].Priority, it.Priority), cmp.Compare(busy[it.User], busy[left[best].User]),
+			if b >= 0 && (best < 0 || cmp.Or(cmp.Compare(left[best].rank(noon), it.rank(noon)), cmp.Compare(busy[it.Share()], busy[left[best].Share()]),
 				cmp.Compare(it.ID, left[best].ID)) < 0) {
 				best, on = i, b
 			}
@@ -156,7 +168,7 @@ func byTheRules(items []Item, builders []Capacity, running map[string]int) (plan
 		}
 		plan = append(plan, Assignment{left[best].ID, free[on].Name})
 		free[on].Free--
-		busy[left[best].User]++
+		busy[left[best].Share()]++
 		left = slices.Delete(left, best, best+1)
 	}
 }
@@ -166,18 +178,25 @@ func TestPlanByTheRules(t *testing.T) {
 	users, targets := []string{"ann", "bob", "eve", "joe"}, []string{"a", "b", "c"}
 	rapid.Check(t, func(t *rapid.T) {
 		var items []Item
-		running := map[string]int{}
+		running := map[Share]int{}
+		old := rapid.IntRange(0, 60).Draw(t, "old")
 		for i := range rapid.IntRange(0, 60).Draw(t, "items") {
 			it := Item{ID: plague.ArchJobID(i + 1), User: rapid.SampledFrom(users).Draw(t, "user"), Arch: rapid.SampledFrom([]string{"x86_64", "noarch"}).Draw(t, "arch"),
 				Target: rapid.SampledFrom(targets).Draw(t, "target"), Priority: rapid.IntRange(-1, 1).Draw(t, "priority"),
+				Since: noon,
 				Avoid: rapid.SampledFrom([]string{"", "", "b0", "b1"}).Draw(t, "avoid")}
 			if it.Arch == "noarch" {
 				it.Roots = rapid.SampledFrom([][]string{{"x86_64"}, {"i686", "s390x"}, {"i686", "x86_64"}}).Draw(t, "roots")
 			}
+			if i < old { // ids follow age
+				it.Since = noon.Add(-Patience)
+			}
 			items = append(items, it)
 		}
 		for _, u := range users {
-			running[u] = rapid.IntRange(0, 3).Draw(t, "running")
+			for _, background := range []bool{false, true} {
+				running[Share{u, background}] = rapid.IntRange(0, 3).Draw(t, "running")
+			}
 		}
 		var builders []Capacity
 		for i := range rapid.IntRange(0, 6).Draw(t, "builders") {
@@ -186,7 +205,7 @@ func TestPlanByTheRules(t *testing.T) {
 				Targets: targets[:rapid.IntRange(0, 3).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(-1, slots).Draw(t, "free")})
 		}
 		q := queueOf(shuffled(t, items)...)
-		if got, want := Plan(q, builders, running), byTheRules(items, builders, running); !slices.Equal(got, want) {
+		if got, want := Plan(q, builders, running, noon), byTheRules(items, builders, running); !slices.Equal(got, want) {
 			t.Fatalf("the plan is %v, the rules say %v", got, want)
 		}
 		for _, it := range shuffled(t, items) { // from any place of its line
@@ -218,7 +237,7 @@ func BenchmarkPlan(b *testing.B) {
 				bs = append(bs, Capacity{Name: fmt.Sprintf("b%04d", i), Arches: []string{"x86_64"}, Slots: 4, Free: max(tt.free, i%2)})
 			}
 			for b.Loop() {
-				Plan(&q, bs, nil)
+				Plan(&q, bs, nil, noon)
 			}
 		})
 	}

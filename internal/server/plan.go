@@ -29,7 +29,10 @@ type planner struct {
 	seen   plague.EventID
 }
 
-type holding struct{ builder, user string }
+type holding struct {
+	builder string
+	share   sched.Share
+}
 
 // planning pairs queued arch jobs with slots whenever either changes.
 func (s *Server) planning(ctx context.Context, term store.Term) error {
@@ -123,16 +126,21 @@ func (s *Server) enqueue(ctx context.Context, p *planner) error {
 		}
 		for _, r := range rows {
 			p.newest = max(p.newest, r.ID)
-			it := sched.Item{ID: r.ID, User: r.User, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Avoid: r.LastBuilder}
-			if t := s.target(r.Target); t != nil && plague.Anywhere(r.Arch) {
-				it.Roots = rootsOf(r.ArchJob, t) // rootArch chooses among them
-			}
-			p.queue.Add(it)
+			p.queue.Add(s.item(r))
 		}
 		if len(rows) < 1000 {
 			return nil
 		}
 	}
+}
+
+// item is an arch job as the planner sees it.
+func (s *Server) item(r store.QueueRow) sched.Item {
+	it := sched.Item{ID: r.ID, User: r.User, Package: r.Package, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Since: r.Since, Avoid: r.LastBuilder}
+	if t := s.target(r.Target); t != nil && plague.Anywhere(r.Arch) {
+		it.Roots = rootsOf(r.ArchJob, t) // rootArch chooses among them
+	}
+	return it
 }
 
 // picture reads everything from the store.
@@ -148,7 +156,7 @@ func (s *Server) picture(ctx context.Context) (*planner, error) {
 	}
 	for _, h := range held {
 		if h.State != plague.ArchDownloading {
-			p.busy[h.ID] = holding{h.Builder, h.JobRow.User}
+			p.busy[h.ID] = holding{h.Builder, sched.ShareOf(h.JobRow.User, h.JobRow.Priority)}
 		}
 	}
 	return p, s.enqueue(ctx, p)
@@ -157,7 +165,8 @@ func (s *Server) picture(ctx context.Context) (*planner, error) {
 // assign makes a plan and commits it.
 func (s *Server) assign(ctx context.Context, term store.Term, p *planner) error {
 	room, running := s.room(p)
-	plan := sched.Plan(&p.queue, room, running)
+	now := time.Now()
+	plan := sched.Plan(&p.queue, room, running, now)
 	if len(plan) == 0 {
 		return nil
 	}
@@ -165,32 +174,29 @@ func (s *Server) assign(ctx context.Context, term store.Term, p *planner) error 
 	for i, a := range plan {
 		as[i] = store.Assignment{ArchJob: a.ArchJob, Builder: a.Builder, Token: rand.Text()}
 	}
-	done, err := s.DB.Assign(ctx, term, time.Now(), as)
+	done, err := s.DB.Assign(ctx, term, now, as)
 	if err != nil {
 		return err
 	}
-	users := map[plague.ArchJobID]string{}
+	to := map[plague.ArchJobID]holding{}
 	for _, a := range plan {
-		users[a.ArchJob] = p.queue.User(a.ArchJob)
+		it, _ := p.queue.Find(a.ArchJob)
+		to[a.ArchJob] = holding{a.Builder, it.Share()}
 		p.queue.Remove(a.ArchJob) // taken, or no longer queued: then its event says more
 	}
-	to := map[plague.ArchJobID]string{}
-	for _, a := range plan {
-		to[a.ArchJob] = a.Builder
-	}
 	for _, a := range done {
-		p.busy[a.ArchJob] = holding{to[a.ArchJob], users[a.ArchJob]}
-		s.poke(to[a.ArchJob])
+		p.busy[a.ArchJob] = to[a.ArchJob]
+		s.poke(to[a.ArchJob].builder)
 	}
 	return nil
 }
 
 // room is what builders have left beside what the store says they hold.
-func (s *Server) room(p *planner) ([]sched.Capacity, map[string]int) {
-	used, running := map[string]int{}, map[string]int{}
+func (s *Server) room(p *planner) ([]sched.Capacity, map[sched.Share]int) {
+	used, running := map[string]int{}, map[sched.Share]int{}
 	for _, h := range p.busy {
 		used[h.builder]++
-		running[h.user]++
+		running[h.share]++
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

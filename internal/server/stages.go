@@ -29,12 +29,18 @@ func (s *Server) stages(ctx context.Context, term store.Term) error {
 	defer w.Close()
 	prep, checkout := stage{of: plague.JobPrep, do: s.prep}, stage{of: plague.JobInitialize, do: s.checkout}
 	for {
-		more, err := s.begin(ctx, term)
+		begun, err := s.begin(ctx, term)
 		if err := s.over(ctx, "beginning jobs", err); err != nil {
 			return err
 		}
+		more := len(begun) > 0
 		for _, st := range []*stage{&checkout, &prep} {
-			went, err := s.walk(ctx, term, st)
+			// Those that have just begun do not queue behind those that could not go on.
+			_, err := s.takeOn(ctx, term, st, in(st.of, begun))
+			went := false
+			if err == nil {
+				went, err = s.walk(ctx, term, st)
+			}
 			if err := s.over(ctx, "taking jobs on from "+string(st.of), err); err != nil {
 				return err
 			}
@@ -55,18 +61,27 @@ func (s *Server) stages(ctx context.Context, term store.Term) error {
 	}
 }
 
-// begin takes up waiting jobs; it says whether there may be more.
-func (s *Server) begin(ctx context.Context, term store.Term) (bool, error) {
+// begin takes up waiting jobs, and gives them as they are then.
+func (s *Server) begin(ctx context.Context, term store.Term) ([]plague.Job, error) {
 	jobs, err := s.DB.Ready(ctx, batch)
 	if err != nil || len(jobs) == 0 {
-		return false, err
+		return nil, err
 	}
 	uids := make([]plague.JobID, len(jobs))
 	for i, j := range jobs {
 		uids[i] = j.UID
 	}
-	begun, err := s.DB.Begin(ctx, term, time.Now(), uids)
-	return len(begun) > 0, err
+	return s.DB.Begin(ctx, term, time.Now(), uids)
+}
+
+// in are the jobs that are in a state.
+func in(state plague.JobState, jobs []plague.Job) (all []plague.Job) {
+	for _, j := range jobs {
+		if j.State == state {
+			all = append(all, j)
+		}
+	}
+	return all
 }
 
 // doom fails the waiting jobs whose predecessor can no longer be published.
@@ -103,6 +118,11 @@ func (s *Server) walk(ctx context.Context, term store.Term, st *stage) (went boo
 	if len(jobs) == batch {
 		st.page = jobs[batch-1].UID
 	}
+	return s.takeOn(ctx, term, st, jobs)
+}
+
+// takeOn takes jobs on that are in a stage, and says whether any went.
+func (s *Server) takeOn(ctx context.Context, term store.Term, st *stage, jobs []plague.Job) (went bool, err error) {
 	var gone, stay atomic.Int64
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(preparers)

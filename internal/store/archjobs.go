@@ -80,7 +80,8 @@ type QueueRow struct {
 	plague.ArchJob
 	User, Package, Target string
 	Priority              int
-	LastBuilder           string // of the attempt before
+	Since                 time.Time // when this run was submitted
+	LastBuilder           string    // of the attempt before
 }
 
 // Queued lists queued arch jobs above an id.
@@ -88,10 +89,11 @@ func (db *DB) Queued(ctx context.Context, after plague.ArchJobID, limit int) ([]
 	rows, err := collect(reader{ctx, db}, func(r row) (QueueRow, error) {
 		fields, a := archFields()
 		var q QueueRow
-		err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority, &q.LastBuilder)...)
-		q.ArchJob = a()
+		var since int64
+		err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority, &since, &q.LastBuilder)...)
+		q.ArchJob, q.Since = a(), timeOf(since)
 		return q, err
-	}, `SELECT `+prefixed("a", archColumns)+`, j.username, j.package, j.target, j.priority, a.builder
+	}, `SELECT `+prefixed("a", archColumns)+`, j.username, j.package, j.target, j.priority, j.queued_at, a.builder
 		FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid WHERE a.state = 'queued' AND a.id > $1 ORDER BY a.id LIMIT $2`, after, limit)
 	return rows, db.trouble(err)
 }

@@ -154,6 +154,35 @@ func (f *farm) refuseSubmit(n store.NewJob, kind error, words ...string) {
 	}
 }
 
+// TestReadyIsFair: who waits with many holds up nobody who waits with one, and a
+// background job its own user's others.
+func TestReadyIsFair(t *testing.T) {
+	both(t, func(t *testing.T, f *farm) {
+		ready := func(limit int) []plague.JobID {
+			js, err := f.Ready(f.ctx, limit)
+			f.must(err)
+			return uids(js)
+		}
+		for i := range 30 {
+			n := newJob(fmt.Sprint("mass", i), "1")
+			n.Priority = -10
+			f.submit(n)
+		}
+		one := f.submit(newJob("one", "1"))
+		other := newJob("other", "1")
+		other.User = "other@example.com"
+		others := f.submit(other)
+		if got, want := ready(4), []plague.JobID{one, others, 1}; !slices.Equal(got, want) {
+			t.Errorf("the first are %v, want %v", got, want)
+		}
+		f.begin(one)
+		f.begin(others)
+		if got := ready(4); !slices.Equal(got, []plague.JobID{1, 2, 3, 4}) {
+			t.Errorf("who waits alone gets %v", got)
+		}
+	})
+}
+
 func (f *farm) wantReady(want ...plague.JobID) {
 	f.t.Helper()
 	js, err := f.Ready(f.ctx, 100)

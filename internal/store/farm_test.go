@@ -170,7 +170,7 @@ func (f *farm) begin(uid plague.JobID) {
 	f.t.Helper()
 	begun, err := f.Begin(f.ctx, f.term, f.now, []plague.JobID{uid})
 	f.must(err)
-	if !slices.Equal(begun, []plague.JobID{uid}) {
+	if !slices.Equal(uids(begun), []plague.JobID{uid}) {
 		f.t.Fatalf("job %d did not begin", uid)
 	}
 }

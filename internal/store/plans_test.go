@@ -76,7 +76,8 @@ func hot(f *farm, n int) []hotRead {
 	}
 	waiting := []plague.JobState{plague.JobWaiting, plague.JobBuilding, plague.JobFailed}
 	reads := []hotRead{
-		{"Ready", []any{50}, func(db *store.DB) error { _, err := db.Ready(ctx, 50); return err }},
+		{"ReadyUsers", nil, func(db *store.DB) error { _, err := db.ReadyUsers(ctx); return err }},
+		{"ReadyOf", []any{"dev@example.com", 50}, func(db *store.DB) error { _, err := db.ReadyOf(ctx, "dev@example.com", 50); return err }},
 		{"Doomed", []any{50}, func(db *store.DB) error { _, err := db.Doomed(ctx, 50); return err }},
 		{"JobsIn", []any{0, 50}, func(db *store.DB) error { _, err := db.JobsIn(ctx, plague.JobBuilding, 0, 50); return err }},
 		{"Queued", []any{0, 100}, func(db *store.DB) error { _, err := db.Queued(ctx, 0, 100); return err }},

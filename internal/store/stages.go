@@ -1,21 +1,53 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"plague"
 )
 
-// Ready lists the waiting jobs that may start: the farm is not paused, and the
-// job each waits for is published.
+// Ready lists waiting jobs that may start: the farm is not paused, and the job
+// each waits for is published. Each user has a like
+// share of the limit: who waits with thousands holds up nobody who waits with one.
 func (db *DB) Ready(ctx context.Context, limit int) ([]plague.Job, error) {
-	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE state = 'waiting'
-		AND (SELECT paused FROM farm WHERE id = 1) = 0
+	users, err := db.ReadyUsers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []plague.Job
+	for _, u := range users {
+		js, err := db.ReadyOf(ctx, u, max(1, limit/len(users)))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, js...)
+	}
+	slices.SortStableFunc(all, func(a, b plague.Job) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.UID, b.UID))
+	})
+	return all, nil
+}
+
+// ReadyUsers lists those who have waiting jobs; nobody while the farm is paused. It
+// hops from one to the next in the index, however many jobs are between.
+func (db *DB) ReadyUsers(ctx context.Context) ([]string, error) {
+	users, err := collect(reader{ctx, db}, func(r row) (u string, err error) { return u, r.Scan(&u) }, `WITH RECURSIVE u (username) AS (
+		SELECT MIN(username) FROM jobs WHERE state = 'waiting' AND (SELECT paused FROM farm WHERE id = 1) = 0
+		UNION ALL SELECT (SELECT MIN(jobs.username) FROM jobs WHERE state = 'waiting' AND jobs.username > u.username) FROM u WHERE u.username IS NOT NULL)
+		SELECT username FROM u WHERE username IS NOT NULL`)
+	return users, db.trouble(err)
+}
+
+// ReadyOf lists a user's waiting jobs that may start if the farm is not paused.
+func (db *DB) ReadyOf(ctx context.Context, user string, limit int) ([]plague.Job, error) {
+	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE state = 'waiting' AND username = $1
 		AND (after_uid = 0 OR EXISTS (SELECT 1 FROM jobs AS p WHERE p.uid = jobs.after_uid AND p.state IN ('repodone', 'needsign', 'released')))
-		ORDER BY priority DESC, uid LIMIT $1`, limit)
+		ORDER BY priority DESC, uid LIMIT $2`, user, limit)
 	return js, db.trouble(err)
 }
 
@@ -23,14 +55,14 @@ func (db *DB) Ready(ctx context.Context, limit int) ([]plague.Job, error) {
 func (db *DB) Doomed(ctx context.Context, limit int) ([]plague.Job, error) {
 	js, err := collect(reader{ctx, db}, scanJob, `SELECT `+jobColumns+` FROM jobs WHERE state = 'waiting' AND after_uid <> 0
 		AND EXISTS (SELECT 1 FROM jobs AS p WHERE p.uid = jobs.after_uid AND p.state IN ('failed', 'killed'))
-		ORDER BY priority DESC, uid LIMIT $1`, limit)
+		ORDER BY uid LIMIT $1`, limit)
 	return js, db.trouble(err)
 }
 
 // Begin takes jobs from waiting to initialize, and on to prep if they have an SRPM.
-// It gives those that were still waiting.
-func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.JobID) ([]plague.JobID, error) {
-	var begun []plague.JobID
+// It gives those that were still waiting, as they are then.
+func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.JobID) ([]plague.Job, error) {
+	var begun []plague.Job
 	err := db.lead(ctx, t, func(tx *tx) error {
 		begun = nil
 		for _, uid := range uids {
@@ -49,9 +81,9 @@ func (db *DB) Begin(ctx context.Context, t Term, at time.Time, uids []plague.Job
 				if err := tx.move(at, j, to, "", ""); err != nil {
 					return err
 				}
-				j.State = to
+				j.State, j.StateAt = to, at
 			}
-			begun = append(begun, uid)
+			begun = append(begun, j)
 		}
 		if len(begun) > 0 {
 			tx.wake(TopicJobs)
