@@ -28,12 +28,13 @@ func rooms() []room {
 		{"buildroot", "plague rpm sandbox durable", "what a buildroot is made of, installed in a sandbox"},
 		{"source", "plague rpm sandbox", "from what a packager named to an SRPM, made in a sandbox"},
 		{"repo", "plague rpm durable artifact", "snapshots on durable files"},
-		{"notify", "plague durable buildlog store", "mails, hooks, the stream: read from the store's events, with the tails of logs"},
-		{"server", "plague rpm artifact buildlog durable sched auth store wire xmlrpc repo", "the life of a job"},
+		{"why", "plague rpm buildlog durable sched store", "why a job is as it is: read from the store and the logs, foreseen by the planner's own rules"},
+		{"notify", "plague buildlog store why", "mails, hooks, the stream: read from the store's events, with why a job failed"},
+		{"server", "plague rpm artifact buildlog durable sched auth store wire xmlrpc repo why", "the life of a job"},
 		{"builder", "plague artifact buildlog durable wire xmlrpc sandbox buildroot source", "the life of a slot: it builds in a buildroot, or makes an SRPM of sources in a sandbox; meets the server through wire only"},
 		{"web", "plague durable store repo buildlog", "pages: reads only"},
 		{"bench", "plague rpm store wire buildroot", "figures of a farm from outside: calls, its files, what its database says of times"},
-		{"cli", "plague rpm pki xmlrpc durable artifact buildlog auth store wire sandbox buildroot source repo notify server builder web bench", "wiring: it builds every other room"},
+		{"cli", "plague rpm pki xmlrpc durable artifact buildlog auth store wire sandbox buildroot source repo why notify server builder web bench", "wiring: it builds every other room"},
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 // never reused; a requeued job keeps it.
 type JobID int64
 
+// Background is the priority of jobs that let everybody's go first.
+const Background = -10
+
 // A Job is one request of a user to build one source for one target. The
 // server creates it when a user submits it and walks it through its states;
 // only the store writes its state.

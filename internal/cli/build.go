@@ -16,11 +16,12 @@ import (
 
 // buildFlags are what build can be asked beyond 2005.
 type buildFlags struct {
-	after    int64
-	scratch  bool
-	priority int
-	watch    bool
-	json     bool
+	after      int64
+	scratch    bool
+	priority   int
+	background bool
+	watch      bool
+	json       bool
 }
 
 func buildCommand(s Streams) *cobra.Command {
@@ -53,7 +54,9 @@ absolute path on the build server.
 	flags := c.Flags()
 	flags.Int64Var(&f.after, "after", 0, "begin when this `job` is in the repository")
 	flags.BoolVar(&f.scratch, "scratch", false, "build only; nothing is published")
+	flags.BoolVar(&f.background, "background", false, "let others go first for a day, as a mass rebuild should")
 	flags.IntVar(&f.priority, "priority", 0, "a `number` below 0 lets others go first; above 0 needs server_admin")
+	c.MarkFlagsMutuallyExclusive("background", "priority")
 	flags.BoolVarP(&f.watch, "watch", "w", false, "follow the job to its end")
 	flags.BoolVar(&f.json, "json", false, "answer in one line of JSON")
 	return c
@@ -61,6 +64,9 @@ absolute path on the build server.
 
 // build submits a job and, if asked to, watches it.
 func (f *buildFlags) build(ctx context.Context, s Streams, c *client, args []string) error {
+	if f.background {
+		f.priority = plague.Background
+	}
 	pkg, source, target := "", args[0], args[1]
 	if len(args) == 3 {
 		pkg, source, target = args[0], args[1], args[2]
@@ -147,7 +153,7 @@ func (f *buildFlags) upload(ctx context.Context, s Streams, c *client, pkg, sour
 func (f *buildFlags) enqueue(ctx context.Context, c *client, pkg, source, target string) (wire.Submitted, error) {
 	var none wire.Submitted
 	if f.after != 0 || f.scratch || f.priority != 0 {
-		return none, plague.Refuse(plague.ErrInvalid, "--after, --scratch and --priority need an upload, and allow_uploads is no", "set allow_uploads = yes in "+c.cfg.file)
+		return none, plague.Refuse(plague.ErrInvalid, "--after, --scratch, --priority and --background need an upload, and allow_uploads is no", "set allow_uploads = yes in "+c.cfg.file)
 	}
 	if !filepath.IsAbs(source) || !strings.HasSuffix(source, ".src.rpm") {
 		return none, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s is not the absolute path of a .src.rpm on the build server, which allow_uploads = no asks for", source),

@@ -61,7 +61,11 @@ func specSRPM(t *testing.T, name, text string) string {
 		t.Fatal(err)
 	}
 	mustRun(t, "rpmbuild", "--quiet", "-bs", "--nodeps", "--define", "_topdir "+top, "--define", "dist %{nil}", file)
-	return filepath.Join(top, "SRPMS", name+"-1-1.src.rpm")
+	made, err := filepath.Glob(filepath.Join(top, "SRPMS", name+"-*.src.rpm"))
+	if err != nil || len(made) != 1 {
+		t.Fatalf("rpmbuild made %v, %v", made, err)
+	}
+	return made[0]
 }
 
 // publishedFor asks dnf for the RPMs in the repository of an arch, with their arch.

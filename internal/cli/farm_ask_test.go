@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -151,13 +150,7 @@ echo %[1]s >%%{buildroot}%%{_datadir}/%[1]s
 // tinySRPM makes the source package of a spec.
 func tinySRPM(t *testing.T, name, shell string) string {
 	t.Helper()
-	top := t.TempDir()
-	file := filepath.Join(top, name+".spec")
-	if err := os.WriteFile(file, []byte(spec(name, shell)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	mustRun(t, "rpmbuild", "--quiet", "-bs", "--nodeps", "--define", "_topdir "+top, "--define", "dist %{nil}", file)
-	return filepath.Join(top, "SRPMS", name+"-1-1.src.rpm")
+	return specSRPM(t, name, spec(name, shell))
 }
 
 // mounts lists what is mounted below a folder.

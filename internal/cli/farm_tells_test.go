@@ -44,12 +44,7 @@ func TestFarmTells(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRun(t, "chown", "plague-server:", secret)
-	config := f.file("server", "server.cfg")
-	told := fmt.Sprintf("\n[Email]\nemail_from = farm@example.com\nsmtp_server = 127.0.0.1\nsmtp_port = %d\nsmtp_tls = none\nadmin_emails = root@example.com\n"+
-		"[Hooks]\nlisten = %s/it secret=%s allow=127.0.0.0/8 target=lab-12-extras\n", mails.port, srv.URL, secret)
-	if err := os.WriteFile(config, []byte(string(mustRead(t, config))+told), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	f.configure(mails.section() + fmt.Sprintf("admin_emails = root@example.com\n[Hooks]\nlisten = %s/it secret=%s allow=127.0.0.0/8 target=lab-12-extras\n", srv.URL, secret))
 	mirror := f.mirrored("[ -e first ] || { touch first; echo no route; exit 3; }\ncp -rL \"$OLDPWD\" $1-$PLAGUE_SNAPSHOT")
 	f.start()
 	uid := f.submit(tinySRPM(t, "told", ":"))
@@ -124,6 +119,11 @@ func (h *heard) says(words ...string) error {
 type mailServer struct {
 	heard
 	port int
+}
+
+// section has a server send its mails there.
+func (m *mailServer) section() string {
+	return fmt.Sprintf("\n[Email]\nemail_from = farm@example.com\nsmtp_server = 127.0.0.1\nsmtp_port = %d\nsmtp_tls = none\n", m.port)
 }
 
 func listenSMTP(t *testing.T) *mailServer {

@@ -154,6 +154,15 @@ func (f *processFarm) edit(file, old, text string) error {
 	return os.WriteFile(file, bytes.Replace(data, []byte(old), []byte(text), 1), 0o600)
 }
 
+// configure adds to the server's configuration.
+func (f *processFarm) configure(text string) {
+	f.t.Helper()
+	file := f.file("server", "server.cfg")
+	if err := os.WriteFile(file, append(mustRead(f.t, file), text...), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // start starts all processes and waits until the farm answers.
 func (f *processFarm) start() {
 	f.t.Helper()

@@ -72,7 +72,7 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	notifier, err := notify.New(ctx, notify.Config{Name: srv.Name, DB: db, Email: cfg.email, Hooks: cfg.hooks, Results: results, LogDir: server.LogDir, URL: cfg.url(cfg.webPort), Log: log})
+	notifier, err := notify.New(ctx, notify.Config{Name: srv.Name, DB: db, Email: cfg.email, Hooks: cfg.hooks, Why: srv.Why, URL: cfg.url(cfg.webPort), Log: log})
 	if err != nil {
 		return err
 	}

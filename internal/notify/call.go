@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/buildlog"
 	"plague/internal/store"
 )
 
@@ -207,7 +208,7 @@ func (c *caller) call(ctx context.Context, w wanted) store.Answer {
 	status, err := c.post(ctx, w)
 	a.Took, a.Status = time.Since(a.At), status
 	if err != nil {
-		a.Error = oneLine(err.Error())
+		a.Error = buildlog.OneLine(err.Error())
 	}
 	return a
 }

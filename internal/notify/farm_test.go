@@ -21,21 +21,22 @@ import (
 	"plague/internal/pki"
 	"plague/internal/store"
 	"plague/internal/store/storetest"
+	"plague/internal/why"
 )
 
-// cluster is the PostgreSQL of this test process; why says why there is none.
+// cluster is the PostgreSQL of this test process; absent says why there is none.
 // mailCert is what mail servers show; the process trusts its CA as it would one
 // of the system's. TestMain alone writes them.
 var (
 	cluster  *storetest.Cluster
-	why      error
+	absent   error
 	mailCert tls.Certificate
 )
 
 func TestMain(m *testing.M) {
-	cluster, why = storetest.Start(false)
-	if why != nil && !errors.Is(why, storetest.ErrAbsent) {
-		fmt.Fprintln(os.Stderr, why)
+	cluster, absent = storetest.Start(false)
+	if absent != nil && !errors.Is(absent, storetest.ErrAbsent) {
+		fmt.Fprintln(os.Stderr, absent)
 		os.Exit(1)
 	}
 	dir, err := os.MkdirTemp("", "plague-notify")
@@ -50,7 +51,7 @@ func TestMain(m *testing.M) {
 	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	if why == nil {
+	if absent == nil {
 		if err := cluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
@@ -82,8 +83,8 @@ func both(t *testing.T, test func(t *testing.T, f *farm)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, newFarm(t, filepath.Join(t.TempDir(), "farm.db"))) })
 	t.Run("postgres", func(t *testing.T) {
-		if why != nil {
-			t.Skip(why)
+		if absent != nil {
+			t.Skip(absent)
 		}
 		test(t, newFarm(t, cluster.Database(t)))
 	})
@@ -154,7 +155,7 @@ func (f *farm) start(c notify.Config) (stop func()) {
 	if c.Name == "" {
 		c.Name = "server"
 	}
-	c.Results, c.LogDir, c.URL = f.results, logDir, "https://plague.example.com"
+	c.Why, c.URL = &why.Asker{DB: f.DB, Results: f.results, LogDir: logDir}, "https://plague.example.com"
 	c.Log = slog.New(slog.NewTextHandler(f.t.Output(), nil))
 	n, err := notify.New(f.ctx, c)
 	f.must(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/buildlog"
 	"plague/internal/store"
 )
 
@@ -176,12 +177,12 @@ func (n *Notifier) write(made *store.Mails, e plague.Event, to []string, text st
 		return fmt.Errorf("text %s: %w", text, err)
 	}
 	subject, body, _ := strings.Cut(b.String(), "\n")
-	body = readable(strings.TrimSpace(body)) + "\n"
+	body = buildlog.Readable(strings.TrimSpace(body)) + "\n"
 	if len(body) > maxBody {
 		body = strings.ToValidUTF8(body[:maxBody], "") + "\n[cut]\n"
 	}
 	for _, one := range to {
-		made.New = append(made.New, store.Message{Event: e.ID, To: one, Subject: oneLine(subject), Body: body, At: e.At, Due: e.At})
+		made.New = append(made.New, store.Message{Event: e.ID, To: one, Subject: buildlog.OneLine(subject), Body: body, At: e.At, Due: e.At})
 	}
 	return nil
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"plague"
-	"plague/internal/durable"
 	"plague/internal/store"
+	"plague/internal/why"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -63,9 +63,8 @@ type Config struct {
 	DB      *store.DB
 	Email   Email // without a sender's address there are no mails
 	Hooks   []Hook
-	Results *durable.Dir                            // where the logs are
-	LogDir  func(plague.Job, plague.ArchJob) string // folder of an arch job's newest attempt in Results
-	URL     string                                  // https://host:port of the public web
+	Why     *why.Asker // says why a job failed
+	URL     string     // https://host:port of the public web
 	Options Options
 	Log     *slog.Logger
 }

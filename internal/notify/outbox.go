@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"plague"
+	"plague/internal/buildlog"
 	"plague/internal/store"
 )
 
@@ -53,11 +54,11 @@ func (n *Notifier) sendMail(ctx context.Context, m *store.Message) (reached bool
 		return reached, n.sent(ctx, m)
 	case errors.Is(err, errCompose), age > n.Options.GiveUp, age > n.Options.Refused && refusedForGood(err):
 		n.Log.ErrorContext(ctx, "mail given up", "event", m.Event, "to", m.To, "subject", m.Subject, "error", err)
-		return true, n.DB.GiveUpMessage(ctx, now, m, n.Name, oneLine(err.Error()))
+		return true, n.DB.GiveUpMessage(ctx, now, m, n.Name, buildlog.OneLine(err.Error()))
 	}
 	// The words of 2005, spelt as they were mended later.
 	n.Log.WarnContext(ctx, "could not send email", "event", m.Event, "to", m.To, "subject", m.Subject, "tries", m.Tries+1, "error", err)
-	return reached, n.DB.MessageLater(ctx, m, n.Name, now.Add(n.Options.backoff(m.Tries)), oneLine(err.Error()))
+	return reached, n.DB.MessageLater(ctx, m, n.Name, now.Add(n.Options.backoff(m.Tries)), buildlog.OneLine(err.Error()))
 }
 
 // sent ends a mail that the mail server has accepted, also when the database

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"plague/internal/buildlog"
 	"plague/internal/store"
 
 	"github.com/wneessen/go-mail"
@@ -29,7 +30,7 @@ func compose(m *store.Message, e Email, farm string) (*mail.Msg, error) {
 	if err := out.To(m.To); err != nil {
 		return nil, fmt.Errorf("%w: %w", errCompose, err)
 	}
-	out.Subject(oneLine(m.Subject))
+	out.Subject(buildlog.OneLine(m.Subject))
 	out.SetDateWithValue(m.At)
 	out.SetMessageIDWithValue(messageID(m, e.From, farm))
 	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: nobody's holiday notice answers

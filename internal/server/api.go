@@ -18,6 +18,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallSubmit, "Asks for a build of an SRPM named by its SHA-256; answers whether it has to be uploaded first.", "struct", s.submit),
 		method(wire.CallJobs, "Lists jobs, newest first; takes a filter.", "array", s.jobs),
 		method(wire.CallJob, "Gives one job with its arch jobs.", "struct", s.job),
+		method(wire.CallWhy, "Says why a job is as it is: what it waits for and until when, why it failed, who killed it.", "struct", s.whyJob),
 		method(wire.CallKill, "Stops a job. Legal until it is published.", "string", s.kill),
 		method(wire.CallRequeueJob, "Begins another run of a failed or killed job.", "string", s.requeue),
 		method(wire.CallFinishJob, "Ends a job's wait for its signature: it was released elsewhere.", "string", s.finish),

@@ -16,6 +16,7 @@ import (
 	"plague/internal/durable"
 	"plague/internal/repo"
 	"plague/internal/store"
+	"plague/internal/why"
 	"plague/internal/wire"
 
 	"golang.org/x/sync/errgroup"
@@ -106,6 +107,7 @@ type Config struct {
 // database; one of them leads.
 type Server struct {
 	Config
+	Why  *why.Asker
 	farm string
 	logs buildlog.Hub
 	pins pinCache
@@ -129,6 +131,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, pokes: map[string]chan struct{}{}, shown: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
+	s.Why = s.asker()
 	for _, b := range c.Builders {
 		s.pokes[b.Name] = make(chan struct{}, 1)
 	}

@@ -94,6 +94,10 @@ func hot(f *farm, n int) []hotRead {
 		}},
 		{"Events", []any{n, n + 100, 100}, func(db *store.DB) error { _, err := db.Events(ctx, plague.EventID(n), 100); return err }},
 		{"JobEvents", []any{n / 2}, func(db *store.DB) error { _, err := db.JobEvents(ctx, middle); return err }},
+		{"LastGood", []any{"package7", target, "x86_64", n / 2}, func(db *store.DB) error {
+			_, _, err := db.LastGood(ctx, plague.Job{Package: "package7", Target: target}, plague.ArchJob{ID: plague.ArchJobID(n / 2), Arch: "x86_64"})
+			return err
+		}},
 		{"Decisions", []any{n / 2}, func(db *store.DB) error { _, err := db.Decisions(ctx, middle); return err }},
 		{"Uploaded", []any{"dev@example.com"}, func(db *store.DB) error { _, err := db.Uploaded(ctx, "dev@example.com"); return err }},
 		{"Referenced", []any{digest("x")}, func(db *store.DB) error { _, err := db.Referenced(ctx, digest("x")); return err }},

@@ -237,6 +237,11 @@ func (u *User) Job(ctx context.Context, uid plague.JobID) (JobRecord, error) {
 	return call[JobRecord](ctx, u.RPC, CallJob, uid)
 }
 
+// Why asks why a job is as it is.
+func (u *User) Why(ctx context.Context, uid plague.JobID) (plague.Why, error) {
+	return call[plague.Why](ctx, u.RPC, CallWhy, uid)
+}
+
 // Kill stops one job and says what was done.
 func (u *User) Kill(ctx context.Context, uid plague.JobID) (string, error) {
 	return call[string](ctx, u.RPC, CallKill, uid)

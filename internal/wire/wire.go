@@ -39,6 +39,7 @@ const (
 	CallSubmit       = "submit"
 	CallJobs         = "jobs"
 	CallJob          = "job"
+	CallWhy          = "why"
 	CallKill         = "kill"
 	CallRequeueJob   = "requeue_job"
 	CallFinishJob    = "finish_job"
