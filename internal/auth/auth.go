@@ -13,13 +13,14 @@ import (
 type Act string
 
 const (
-	Build   Act = "build"
-	Kill    Act = "kill"
-	Requeue Act = "requeue"
-	Finish  Act = "finish"
-	Pause   Act = "pause"
-	Users   Act = "change users"
-	Retire  Act = "retire"
+	Build    Act = "build"
+	Kill     Act = "kill"
+	Requeue  Act = "requeue"
+	Finish   Act = "finish"
+	Pause    Act = "pause"
+	Users    Act = "change users"
+	Retire   Act = "retire"
+	Builders Act = "update the builders"
 )
 
 // Check refuses an act that the user's capabilities do not allow. owner is the

@@ -26,22 +26,51 @@ build for.
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(s.Out, all)
-			}
-			if screen := newScreen(s.Out); screen.terminal() {
-				showBuilderTable(screen, all)
-				return nil
-			}
-			for _, b := range all {
-				fmt.Fprintf(s.Out, "%s (%s): %s, %d of %d slots free, %s\n",
-					oneLine(b.Address), oneLine(b.Name), builderState(b), b.FreeSlots, b.NumSlots, oneLine(strings.Join(b.Arches, " ")))
-			}
-			return nil
+			return showBuilders(s, all, asJSON)
 		}),
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
 	return c
+}
+
+func updateBuildersCommand(s Streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "update_builders",
+		Short: "have the server read its builders again, and list them",
+		Long: `Have the server read the option builders of its configuration again, ask each
+builder at once whether it is there, and list them. What a builder that is in it no
+more was building is built elsewhere. Other options wait for a restart. It needs the
+capability server_admin.
+
+` + exitCodes,
+		Example: "  plague-client update_builders",
+		Args:    cobra.NoArgs,
+		RunE: withClient(func(ctx context.Context, c *client, _ []string) error {
+			all, err := c.UpdateBuilders(ctx)
+			if err != nil {
+				return err
+			}
+			return showBuilders(s, all, asJSON)
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
+	return c
+}
+
+func showBuilders(s Streams, all []wire.BuilderRecord, asJSON bool) error {
+	if asJSON {
+		return printJSON(s.Out, all)
+	}
+	if screen := newScreen(s.Out); screen.terminal() {
+		showBuilderTable(screen, all)
+		return nil
+	}
+	for _, b := range all {
+		fmt.Fprintf(s.Out, "%s (%s): %s, %d of %d slots free, %s\n",
+			oneLine(b.Address), oneLine(b.Name), builderState(b), b.FreeSlots, b.NumSlots, oneLine(strings.Join(b.Arches, " ")))
+	}
+	return nil
 }
 
 // builderState says in one phrase whether a builder takes work.

@@ -22,7 +22,6 @@ import (
 	"plague/internal/store"
 	"plague/internal/web"
 	"plague/internal/wire"
-	"plague/internal/xmlrpc"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -68,7 +67,8 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 		return err
 	}
 	defer db.Close()
-	srv, results, err := cfg.assemble(ctx, db, keys, log)
+	ways := newWays(cfg, keys)
+	srv, results, err := cfg.assemble(ctx, db, ways, log)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	}
 	doors := []door{
 		{port: cfg.uiPort, tls: pki.ServerConfig(keys.cert, keys.users, pki.RoleUser), handler: known(srv.UsersDoor(), func(id pki.Identity) string { return id.Email })},
-		{port: cfg.filesPort, tls: cfg.buildersTLS(keys), handler: known(srv.BuildersDoor(), func(id pki.Identity) string { return id.Name })},
+		{port: cfg.filesPort, tls: ways.door(), handler: known(srv.BuildersDoor(), func(id pki.Identity) string { return id.Name })},
 		{port: cfg.webPort, tls: pki.PublicConfig(keys.cert), handler: web.Handler(web.Config{DB: db, Results: results, Targets: cfg.targets, URL: cfg.url(cfg.webPort), Log: log})},
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -119,19 +119,8 @@ func (c *serverConfig) keys() (serverKeys, error) {
 	return k, nil
 }
 
-// buildersTLS lets in the builders that are in the option builders, by name: a
-// certificate with a role must have the builder's, one made elsewhere counts
-// by its name alone.
-func (c *serverConfig) buildersTLS(k serverKeys) *tls.Config {
-	var expect []pki.Expect
-	for _, b := range c.builders {
-		expect = append(expect, pki.Expect{Role: pki.RoleBuilder, Name: b.name})
-	}
-	return pki.DoorConfig(k.cert, k.system, expect...)
-}
-
 // assemble opens the server's folders and puts it together.
-func (c *serverConfig) assemble(ctx context.Context, db *store.DB, k serverKeys, log *slog.Logger) (*server.Server, *durable.Dir, error) {
+func (c *serverConfig) assemble(ctx context.Context, db *store.DB, w *ways, log *slog.Logger) (*server.Server, *durable.Dir, error) {
 	data, err := durable.Open(c.dataDir, 0o700)
 	if err != nil {
 		return nil, nil, fmt.Errorf("option data_dir: %w", err)
@@ -166,32 +155,11 @@ func (c *serverConfig) assemble(ctx context.Context, db *store.DB, k serverKeys,
 	}
 	srv, err := server.New(ctx, server.Config{
 		Name: fmt.Sprintf("%s:%d", name, c.uiPort), DB: db, Artifacts: artifacts, Results: results, Tree: tree,
-		Targets: c.targets, Builders: c.links(k), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
+		Targets: c.targets, Builders: w.links(), Reread: w.reread, Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
 		CheckSource: checkSource, Script: repo.Scripts{Dir: scripts, Results: results}.Run, Events: &notify.Stream{DB: db, Done: ctx.Done(), Log: log},
 		Options: server.Options{Lease: c.lease, SRPMs: c.srpmDir, Takes: c.takes}, Log: log,
 	})
 	return srv, results, err
-}
-
-// links are the ways to the builders: two clients each, so that bulk never
-// holds up control.
-func (c *serverConfig) links(k serverKeys) []server.Link {
-	var links []server.Link
-	for _, b := range c.builders {
-		expect := pki.Expect{Role: pki.RoleBuilder, Name: b.name}
-		client := func() *http.Client {
-			cfg := pki.ClientConfig(&k.cert, k.system, expect)
-			if c.tls12 {
-				cfg = pki.AllowTLS12(cfg)
-			}
-			return httpsClient(cfg)
-		}
-		links = append(links, server.Link{
-			Name: b.name, URL: b.url, HTTP: client(),
-			RPC: &wire.Builder{RPC: &xmlrpc.Client{URL: b.url + wire.RPCPath, HTTP: client()}},
-		})
-	}
-	return links
 }
 
 // url is where others reach one of the doors.

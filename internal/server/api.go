@@ -29,6 +29,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
 		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
 		{Name: wire.CallListBuilders, Signatures: [][]string{{"array"}}, Help: "Lists the builders.", Func: s.listBuilders},
+		{Name: wire.CallUpdateBuilders, Signatures: [][]string{{"array"}}, Help: "Reads the builders of the configuration again, asks each at once, and lists them.", Func: s.updateBuilders},
 		{Name: wire.CallStatus, Signatures: [][]string{{"struct"}}, Help: "Says how the farm as a whole is.", Func: s.status},
 		{Name: wire.CallWhoAmI, Signatures: [][]string{{"struct"}}, Help: "Says who the caller is and what he may do.", Func: s.whoAmI},
 		{Name: wire.CallCounts, Signatures: [][]string{{"struct"}}, Help: "Gives the number of jobs in each state.", Func: s.counts},

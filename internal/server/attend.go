@@ -19,7 +19,7 @@ type attendant struct {
 	term store.Term
 	link Link
 
-	sequence int64
+	sequence *int64 // of the newest orders of this term
 	namedIn  map[plague.AttemptID]int64 // sequence of the orders that first named an attempt
 	report   *plague.Report             // newest; nil: none in this term
 	heard    time.Time                  // when it came, or when waiting for it began
@@ -35,12 +35,13 @@ type attendant struct {
 
 // attend keeps a builder in step until the term ends: orders out, reports in,
 // whichever side has news. A call that waits on the builder for news is left
-// behind, not cut off, when newer orders go out: the builder answers it then.
-func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
+// behind, not cut off, when newer orders go out: the builder answers it then. sequence
+// counts the orders of this term, also over visits: a builder refuses lower ones.
+func (s *Server) attend(ctx context.Context, term store.Term, link Link, sequence *int64) error {
 	w := s.DB.Subscribe(store.TopicOrders)
 	defer w.Close()
 	a := &attendant{
-		s: s, term: term, link: link, heard: time.Now(),
+		s: s, term: term, link: link, sequence: sequence, heard: time.Now(),
 		namedIn: map[plague.AttemptID]int64{}, gone: map[string]int64{},
 		tails: tails{s: s, link: link, running: map[plague.AttemptID]context.CancelFunc{}},
 	}
@@ -83,7 +84,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link) error {
 				return err
 			}
 			if a.trouble != "" || a.double != "" {
-				store.Wait(ctx, s.pokes[link.Name], retryPause)
+				store.Wait(ctx, s.roster.pokeOf(link.Name), retryPause)
 			}
 		}
 	}
@@ -119,7 +120,7 @@ const retryPause = time.Second
 // next waits for an answer or for a reason to give new orders. With two calls
 // under way only an answer counts.
 func (a *attendant) next(ctx context.Context, answers <-chan answer, wake <-chan struct{}, flying int) (*answer, error) {
-	poke := a.s.pokes[a.link.Name]
+	poke := a.s.roster.pokeOf(a.link.Name)
 	if flying == 2 {
 		wake, poke = nil, nil
 	}
@@ -144,8 +145,8 @@ func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
 	if err != nil {
 		return plague.Orders{}, err
 	}
-	a.sequence++
-	o := plague.Orders{Farm: a.s.farm, Term: int64(a.term), Sequence: a.sequence, Wait: wire.MaxWait}
+	*a.sequence++
+	o := plague.Orders{Farm: a.s.farm, Term: int64(a.term), Sequence: *a.sequence, Wait: wire.MaxWait}
 	var reported []plague.AttemptReport
 	var arches []string
 	if a.report != nil {
@@ -158,7 +159,7 @@ func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
 	for _, h := range held {
 		id := attemptOf(h)
 		if _, known := a.namedIn[id]; !known {
-			a.namedIn[id] = a.sequence
+			a.namedIn[id] = *a.sequence
 		}
 	}
 	return o, nil
@@ -212,7 +213,7 @@ func (a *attendant) instance(r plague.Report) {
 	if a.report == nil || a.report.Instance == r.Instance {
 		return
 	}
-	a.gone[a.report.Instance] = a.sequence
+	a.gone[a.report.Instance] = *a.sequence
 	a.double = "" // one that was restarted begins with a clean slate
 	if _, back := a.gone[r.Instance]; back {
 		a.double = fmt.Sprintf("two daemons answer under the name %s; stop one of them, then restart the other", a.link.Name)

@@ -13,7 +13,7 @@ import (
 // elsewhere; what others hold stays theirs.
 func TestDisown(t *testing.T) {
 	h := newHistory(t, 1)
-	h.s.Builders = []Link{{Name: "stays"}}
+	h.s.roster.set([]Link{{Name: "stays"}})
 	for range 2 {
 		h.build()
 	}
@@ -36,7 +36,7 @@ func TestDisown(t *testing.T) {
 // Rule 3: two live instances of one name suspend it, until one of them has been
 // restarted and the other is silent.
 func TestTwoDaemons(t *testing.T) {
-	a := &attendant{link: Link{Name: "b1"}, gone: map[string]int64{}}
+	a := &attendant{link: Link{Name: "b1"}, sequence: new(int64), gone: map[string]int64{}}
 	for _, tt := range []struct {
 		speaks string
 		double bool

@@ -119,8 +119,8 @@ func (s *Server) failDownload(ctx context.Context, d *store.Download, kind plagu
 // fetch brings all announced files into the artifact store and reads what the
 // RPMs among them are. What failed needs only its logs.
 func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile, error) {
-	link := s.link(d.Builder)
-	if link == nil {
+	link, ours := s.roster.find(d.Builder)
+	if !ours {
 		return nil, fmt.Errorf("%w: builder %s is not in the configuration any more", plague.ErrNotFound, d.Builder)
 	}
 	if err := s.announced(d); err != nil {
@@ -174,15 +174,6 @@ func (s *Server) spare(ctx context.Context, files []plague.Artifact) error {
 		digests[i] = a.Digest
 	}
 	return s.DB.Spare(ctx, digests)
-}
-
-func (s *Server) link(builder string) *Link {
-	for i := range s.Builders {
-		if s.Builders[i].Name == builder {
-			return &s.Builders[i]
-		}
-	}
-	return nil
 }
 
 func isLog(name string) bool { return strings.HasSuffix(name, ".log") }

@@ -43,7 +43,7 @@ func slow(t *testing.T, give int) *press {
 	_, _ = rand.Read(content)
 	door := httptest.NewServer(flaky(content, give))
 	t.Cleanup(door.Close)
-	p.s.Builders = []Link{{Name: "b1", URL: door.URL, HTTP: door.Client()}}
+	p.s.roster.set([]Link{{Name: "b1", URL: door.URL, HTTP: door.Client()}})
 	sum := sha256.Sum256(content)
 	d := p.ended(lab, "p", &plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseBuilding},
 		plague.Artifact{Name: "build.log", Digest: hex.EncodeToString(sum[:]), Size: int64(len(content))})
@@ -94,7 +94,7 @@ func TestSizeOfWhatIsHere(t *testing.T) {
 	p := newPress(t, repo.Plain{})
 	digest, size, err := p.s.Artifacts.Add(t.Context(), strings.NewReader("a log\n"), 100)
 	p.must(err)
-	p.s.Builders = []Link{{Name: "b1", URL: "https://127.0.0.1:1", HTTP: http.DefaultClient}}
+	p.s.roster.set([]Link{{Name: "b1", URL: "https://127.0.0.1:1", HTTP: http.DefaultClient}})
 	for announced, says := range map[int64]string{size + 1: "was announced with 7 bytes and has 6", size: ""} {
 		d := p.ended(lab, "p", &plague.Failure{Kind: plague.FailurePackage, Phase: plague.PhaseBuilding, Message: "it failed"},
 			plague.Artifact{Name: "build.log", Digest: digest.String(), Size: announced})

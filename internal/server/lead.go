@@ -56,18 +56,15 @@ func (s *Server) lead(ctx context.Context, term store.Term, asked time.Time) err
 	g.Go(func() error { return s.stages(ctx, term) })
 	g.Go(func() error { return s.planning(ctx, term) })
 	g.Go(func() error { return s.publishing(ctx, term) })
-	g.Go(func() error { return s.disown(ctx, term) })
+	g.Go(func() error { return s.attendance(ctx, term) })
 	g.Go(func() error { return s.housekeeping(ctx, term) })
 	g.Go(func() error { return s.scripting(ctx, term) })
-	for _, b := range s.Builders {
-		g.Go(func() error { return s.attend(ctx, term, b) })
-	}
 	return g.Wait()
 }
 
 // disown takes back what builders hold that are not in the configuration any
-// more: nobody attends to them. Once in a term is enough, for nothing is given
-// to them again.
+// more: nobody attends to them. Once after each change of the roster is enough, for
+// nothing is given to them again.
 func (s *Server) disown(ctx context.Context, term store.Term) error {
 	for {
 		err := s.disownAll(ctx, term)
@@ -89,7 +86,7 @@ func (s *Server) disownAll(ctx context.Context, term store.Term) error {
 		return err
 	}
 	for _, h := range held {
-		if s.link(h.Builder) != nil {
+		if _, ours := s.roster.find(h.Builder); ours {
 			continue
 		}
 		why := "builder " + h.Builder + " is not in the configuration any more"

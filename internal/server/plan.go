@@ -222,9 +222,17 @@ func (s *Server) setCapacity(c capacity) {
 	}
 }
 
+// forgetCapacity takes a builder out of the plan that is in the roster no more.
+func (s *Server) forgetCapacity(builder string) {
+	s.mu.Lock()
+	delete(s.capacity, builder)
+	s.mu.Unlock()
+	signal(s.replan)
+}
+
 // poke wakes the loop that attends to a builder.
 func (s *Server) poke(builder string) {
-	if c, ours := s.pokes[builder]; ours {
+	if c := s.roster.pokeOf(builder); c != nil {
 		signal(c)
 	}
 }

@@ -92,8 +92,9 @@ type Config struct {
 	Tree      *repo.Tree
 	Targets   []plague.Target
 	Builders  []Link
-	Base      *http.Client // for the base repositories
-	RepoURL   string       // https://host:port of the repositories, as builders reach it
+	Reread    func() ([]Link, error) // reads the option builders again; nil: it cannot
+	Base      *http.Client           // for the base repositories
+	RepoURL   string                 // https://host:port of the repositories, as builders reach it
 	// CheckSource refuses what cannot be a package and a tag of an SCM. It asks nobody.
 	CheckSource func(scm plague.SCM, pkg, tag string) error
 
@@ -112,7 +113,7 @@ type Server struct {
 	logs buildlog.Hub
 	pins pinCache
 
-	pokes  map[string]chan struct{} // by builder: its orders have changed
+	roster *roster
 	shown  map[string]chan struct{} // by target: its address shows another snapshot
 	replan chan struct{}            // some builder's room has changed
 
@@ -130,11 +131,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, pokes: map[string]chan struct{}{}, shown: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
+	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, roster: newRoster(c.Builders), shown: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
 	s.Why = s.asker()
-	for _, b := range c.Builders {
-		s.pokes[b.Name] = make(chan struct{}, 1)
-	}
 	for i := range c.Targets {
 		s.shown[c.Targets[i].String()] = make(chan struct{}, 1)
 	}
@@ -149,6 +147,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.DB.Listen(ctx) })
+	g.Go(func() error { return s.rereading(ctx) })
 	g.Go(func() error { return s.leadership(ctx) })
 	for range downloaders {
 		g.Go(func() error { return s.downloads(ctx) })

@@ -94,7 +94,8 @@ func (s *Server) builderRecords(ctx context.Context) ([]wire.BuilderRecord, erro
 		byName[b.Name] = b
 	}
 	rs := []wire.BuilderRecord{}
-	for _, link := range s.Builders {
+	links, _ := s.roster.now()
+	for _, link := range links {
 		b := byName[link.Name]
 		rs = append(rs, wire.BuilderRecord{
 			Address: link.URL, Name: link.Name, Arches: b.Arches, Alive: b.Alive, NumSlots: b.Slots, FreeSlots: b.Free,

@@ -9,16 +9,8 @@ import (
 
 // asker answers why jobs are as they are, for calls and mails alike.
 func (s *Server) asker() *why.Asker {
-	return &why.Asker{DB: s.DB, Results: s.Results, Item: s.item, Builders: s.builderNames,
+	return &why.Asker{DB: s.DB, Results: s.Results, Item: s.item, Builders: s.roster.names,
 		LogDir: func(j plague.Job, a plague.ArchJob) string { return attemptDir(j, a.Arch, a.Run, a.Attempt) }}
-}
-
-func (s *Server) builderNames() []string {
-	var names []string
-	for _, b := range s.Builders {
-		names = append(names, b.Name)
-	}
-	return names
 }
 
 // whyJob says why a job is as it is.

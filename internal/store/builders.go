@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"strings"
+	"time"
 
 	"plague"
 )
@@ -17,6 +18,24 @@ func (tx *tx) putBuilder(b plague.Builder) error {
 			<> (excluded.address, excluded.instance, excluded.alive, excluded.suspended, excluded.arches, excluded.targets, excluded.slots, excluded.free, excluded.seen_at)`,
 		b.Name, b.Address, b.Instance, flag(b.Alive), b.Suspended, strings.Join(b.Arches, " "), strings.Join(b.Targets, " "), b.Slots, b.Free, us(b.SeenAt))
 	return err
+}
+
+// BuildersRead writes down that somebody had the option builders read again, and has
+// all servers of the farm do so. text names the builders.
+func (db *DB) BuildersRead(ctx context.Context, at time.Time, who, text string) error {
+	return db.update(ctx, func(tx *tx) error {
+		tx.wake(TopicBuilders)
+		if _, err := tx.exec(`UPDATE farm SET roster = roster + 1 WHERE id = 1`); err != nil {
+			return err
+		}
+		return tx.event(plague.Event{At: at, What: "farm", To: "builders", Who: who, Text: text})
+	})
+}
+
+// Roster counts how often BuildersRead was called.
+func (db *DB) Roster(ctx context.Context) (n int64, err error) {
+	err = db.row(ctx, `SELECT roster FROM farm WHERE id = 1`).Scan(&n)
+	return n, db.trouble(err)
 }
 
 // DropBuilders forgets the builders that the configuration does not name any

@@ -12,17 +12,18 @@ import (
 type Topic string
 
 const (
-	TopicJobs    Topic = "jobs"    // a job waits, or has come into prep
-	TopicQueue   Topic = "queue"   // an arch job is queued, or has left a builder
-	TopicOrders  Topic = "orders"  // what builders should have has changed
-	TopicPublish Topic = "publish" // a job has come into addtorepo
-	TopicChores  Topic = "chores"  // there is a download to do
-	TopicEvents  Topic = "events"  // something has happened
-	TopicFarm    Topic = "farm"    // paused, or users changed
+	TopicJobs     Topic = "jobs"     // a job waits, or has come into prep
+	TopicQueue    Topic = "queue"    // an arch job is queued, or has left a builder
+	TopicOrders   Topic = "orders"   // what builders should have has changed
+	TopicPublish  Topic = "publish"  // a job has come into addtorepo
+	TopicChores   Topic = "chores"   // there is a download to do
+	TopicEvents   Topic = "events"   // something has happened
+	TopicFarm     Topic = "farm"     // paused, or users changed
+	TopicBuilders Topic = "builders" // the option builders is to be read again
 )
 
 func topics() []Topic {
-	return []Topic{TopicJobs, TopicQueue, TopicOrders, TopicPublish, TopicChores, TopicEvents, TopicFarm}
+	return []Topic{TopicJobs, TopicQueue, TopicOrders, TopicPublish, TopicChores, TopicEvents, TopicFarm, TopicBuilders}
 }
 
 // wakes are those who wait. The zero value is ready.

@@ -20,6 +20,11 @@ func (b *Builder) Sync(ctx context.Context, o plague.Orders) (plague.Report, err
 	return call[plague.Report](ctx, b.RPC, CallSync, o)
 }
 
+// NumSlots asks how many arch jobs the builder runs at a time: whether it is there.
+func (b *Builder) NumSlots(ctx context.Context) (int, error) {
+	return call[int](ctx, b.RPC, CallNumSlots)
+}
+
 // Syncer is what a builder does behind its door.
 type Syncer interface {
 	// Sync takes orders and answers with a report: at once when it knows

@@ -197,6 +197,11 @@ func (u *User) ListBuilders(ctx context.Context) ([]BuilderRecord, error) {
 	return call[[]BuilderRecord](ctx, u.RPC, CallListBuilders)
 }
 
+// UpdateBuilders has the server read its builders again, and lists them.
+func (u *User) UpdateBuilders(ctx context.Context) ([]BuilderRecord, error) {
+	return call[[]BuilderRecord](ctx, u.RPC, CallUpdateBuilders)
+}
+
 // Users lists all users; it needs modify_users.
 func (u *User) Users(ctx context.Context) ([]plague.User, error) {
 	return call[[]plague.User](ctx, u.RPC, CallUsers)
