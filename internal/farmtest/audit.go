@@ -18,7 +18,7 @@ func (w *World) audit() {
 	}
 	defer db.Close()
 	a := &audit{World: w, db: db}
-	for _, check := range []func() error{a.jobs, a.repositories, a.machinesAtRest, a.refusals} {
+	for _, check := range []func() error{a.jobs, a.repositories, a.machinesAtRest, a.refusals, a.mails} {
 		if err := check(); err != nil {
 			w.broken("6: %v", err)
 		}

@@ -13,11 +13,14 @@ import (
 	"plague"
 	"plague/internal/artifact"
 	"plague/internal/durable"
+	"plague/internal/notify"
 	"plague/internal/repo"
 	"plague/internal/server"
 	"plague/internal/store"
 	"plague/internal/wire"
 	"plague/internal/xmlrpc"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Hosts of the server's doors.
@@ -61,7 +64,10 @@ func (s *Site) Start() error {
 	}
 	go func() {
 		defer close(p.ended)
-		if err := parts.srv.Run(ctx); err != nil && ctx.Err() == nil {
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return parts.srv.Run(ctx) })
+		g.Go(func() error { return parts.notifier.Run(ctx) })
+		if err := g.Wait(); !errors.Is(err, context.Canceled) {
 			s.w.trace.Add(s.name, "the server ended by itself: %v", err)
 			s.w.broken("6: the server ended by itself: %v", err)
 		}
@@ -85,9 +91,10 @@ func (s *Site) Start() error {
 
 // parts are what a server process has open.
 type parts struct {
-	srv     *server.Server
-	db      *store.DB
-	folders []*durable.Dir
+	srv      *server.Server
+	notifier *notify.Notifier
+	db       *store.DB
+	folders  []*durable.Dir
 }
 
 func (p *parts) close() error {
@@ -141,6 +148,10 @@ func (s *Site) open(ctx context.Context, power *Power) (*parts, error) {
 		CheckSource: func(plague.SCM, string, string) error { return nil },
 		Options:     s.w.options, Log: log,
 	})
+	if err != nil {
+		return p, err
+	}
+	p.notifier, err = notify.New(ctx, notify.Config{Name: s.name, DB: p.db, Email: s.w.office.email(power), Why: p.srv.Why, URL: "https://web.farm", Log: log})
 	return p, err
 }
 

@@ -163,7 +163,10 @@ func (w *World) busy(db *store.DB) ([]string, error) {
 	for _, m := range w.machines {
 		busy = append(busy, m.kept()...)
 	}
-	return busy, nil
+	if len(busy) > 0 {
+		return busy, nil
+	}
+	return w.unsent(db)
 }
 
 // changing lists what is still to happen to a target's repositories: a snapshot is

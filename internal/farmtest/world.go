@@ -47,6 +47,7 @@ type World struct {
 	copies   map[string]*copying       // by target, what its repository script has copied
 	problems []string                  // invariants that were broken meanwhile
 	reader   *Reader
+	office   *office
 }
 
 const mainSite = "server"
@@ -70,6 +71,7 @@ func New(seed uint64, dir string) *World {
 	w.net = NewNetwork(w.ctx, seed, w.trace)
 	w.main, w.second = &Site{w: w, name: mainSite}, &Site{w: w, name: "second"}
 	w.reader = newReader(w)
+	w.office = newOffice(w)
 	return w
 }
 
@@ -92,6 +94,7 @@ func (w *World) Close() {
 	w.net.Close()
 	w.end()
 	w.doings.Wait()
+	w.office.sessions.Wait()
 }
 
 func (w *World) database() string  { return filepath.Join(w.dir, "farm.db") }

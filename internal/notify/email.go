@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/mail"
@@ -23,6 +24,7 @@ type Email struct {
 	TLS      string // starttls, tls (from the first byte), none
 	User     string // empty: the mail server asks for nobody
 	Password string
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // default: TCP
 }
 
 // EmailOptions are the options of the server's section [Email].

@@ -54,9 +54,12 @@ func (e Email) send(ctx context.Context, timeout time.Duration, out *mail.Msg) (
 	var conn net.Conn
 	dial := func(ctx context.Context, network, address string) (c net.Conn, err error) {
 		d := net.Dialer{Timeout: timeout}
-		if e.TLS == "tls" {
+		switch {
+		case e.Dial != nil:
+			c, err = e.Dial(ctx, network, address)
+		case e.TLS == "tls":
 			c, err = (&tls.Dialer{NetDialer: &d}).DialContext(ctx, network, address)
-		} else {
+		default:
 			c, err = d.DialContext(ctx, network, address)
 		}
 		if err == nil {

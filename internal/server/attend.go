@@ -19,7 +19,7 @@ type attendant struct {
 	term store.Term
 	link Link
 
-	sequence *int64 // of the newest orders of this term
+	sequence *int64                     // of the newest orders of this term
 	namedIn  map[plague.AttemptID]int64 // sequence of the orders that first named an attempt
 	report   *plague.Report             // newest; nil: none in this term
 	heard    time.Time                  // when it came, or when waiting for it began

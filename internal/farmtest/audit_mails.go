@@ -1,0 +1,85 @@
+package farmtest
+
+import (
+	"context"
+	"fmt"
+
+	"plague"
+	"plague/internal/store"
+)
+
+// due are the mails to its user that a job's events call for.
+func due(ctx context.Context, db *store.DB, j plague.Job) (all []letter, err error) {
+	events, err := db.JobEvents(ctx, j.UID)
+	for _, e := range events {
+		to := plague.JobState(e.To)
+		ended := to == plague.JobNeedSign || to == plague.JobFailed || to == plague.JobKilled && e.Who != j.User || to == plague.JobFinished && j.Scratch
+		if e.What == "job" && ended {
+			all = append(all, letter{fmt.Sprint(e.ID), j.User})
+		}
+	}
+	return all, err
+}
+
+// unsent lists the mails that are not made, or not accepted, yet.
+func (w *World) unsent(db *store.DB) (waiting []string, err error) {
+	made, err := outbox(w.ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	for l, m := range made {
+		if m.EndedAt.IsZero() {
+			waiting = append(waiting, fmt.Sprintf("the mail to %s about event %s (%d tries, %s)", l.to, l.event, m.Tries, m.Error))
+		}
+	}
+	jobs, err := everyJob(w.ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range jobs {
+		letters, err := due(w.ctx, db, j)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range letters {
+			if _, there := made[l]; !there {
+				waiting = append(waiting, fmt.Sprintf("a mail to %s about event %s of job %d", l.to, l.event, j.UID))
+			}
+		}
+	}
+	return waiting, nil
+}
+
+func outbox(ctx context.Context, db *store.DB) (map[letter]store.Message, error) {
+	all, err := db.Outbox(ctx, false, 1000)
+	made := map[letter]store.Message{}
+	for _, m := range all {
+		made[letter{fmt.Sprint(m.Event), m.To}] = m
+	}
+	return made, err
+}
+
+// mails checks that the mail server has what the outbox says that it has, and nothing
+// else.
+func (a *audit) mails() error {
+	made, err := outbox(a.ctx, a.db)
+	if err != nil {
+		return err
+	}
+	for l, m := range made {
+		a.Seen["mails "+m.Outcome]++
+		n := a.office.received(l)
+		if (m.Outcome == "sent") != (n > 0) && m.Outcome != "given up" {
+			a.broken("1: the mail to %s about event %s is %q, and came %d times", l.to, l.event, m.Outcome, n)
+		}
+		if n > 1 {
+			a.Seen["mails that came again"]++
+		}
+	}
+	for _, l := range a.office.letters() {
+		if _, there := made[l]; !there {
+			a.broken("1: nobody wrote the mail to %s about event %s that came", l.to, l.event)
+		}
+	}
+	return nil
+}
