@@ -59,8 +59,10 @@ func (s *script) act() {
 		s.retire()
 	case n < 55:
 		s.requeue()
-	case n < 57:
+	case n < 56:
 		s.pause()
+	case n < 57:
+		s.rename()
 	case n < 60:
 		s.watch()
 	case n < 65:
@@ -125,7 +127,7 @@ func (s *script) submit() {
 	}
 	in := wire.Submission{Package: name, Source: src.NVR() + ".src.rpm", Target: []string{"devel", "lab-12-extras", "lab-12-core"}[d.IntN(3)]}
 	in.Scratch = d.IntN(10) == 0
-	in.Priority = -d.IntN(2) * d.IntN(10)
+	in.Priority = -d.IntN(2) * d.IntN(2-plague.Background)
 	if s.made > 1 && d.IntN(8) == 0 {
 		in.After = max(1, w.heard(0)-plague.JobID(d.IntN(4)))
 	}
@@ -247,6 +249,23 @@ func (s *script) pause() {
 			w.broken("5: %s paused the farm", who)
 		}
 		w.sleep(long)
+	})
+}
+
+// rename takes a machine out of the configuration, or puts it back.
+func (s *script) rename() {
+	w, m := s.w, s.machine()
+	s.asked = true
+	w.mu.Lock()
+	w.absent[m.name] = !w.absent[m.name]
+	gone := w.absent[m.name]
+	w.mu.Unlock()
+	p := w.Person("root@farm")
+	w.after(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		defer cancel()
+		_, err := p.UpdateBuilders(ctx)
+		w.trace.Add("root@farm", "the configuration names %s: %v; update_builders: %v", m.name, !gone, err)
 	})
 }
 

@@ -143,7 +143,7 @@ func (s *Site) open(ctx context.Context, power *Power) (*parts, error) {
 	}
 	p.srv, err = server.New(ctx, server.Config{
 		Name: s.name, DB: p.db, Artifacts: artifacts, Results: results, Tree: tree, Targets: s.w.targets,
-		Builders: s.links(power), Base: &http.Client{Transport: &Caller{s.w.net, s.name, s.name, power}},
+		Builders: s.links(power), Reread: func() ([]server.Link, error) { return s.links(power), nil }, Base: &http.Client{Transport: &Caller{s.w.net, s.name, s.name, power}},
 		RepoURL: "https://web.farm", Script: s.w.copy,
 		CheckSource: func(plague.SCM, string, string) error { return nil },
 		Options:     s.w.options, Log: log,
@@ -156,8 +156,13 @@ func (s *Site) open(ctx context.Context, power *Power) (*parts, error) {
 }
 
 func (s *Site) links(power *Power) []server.Link {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
 	var links []server.Link
 	for _, m := range s.w.machines {
+		if s.w.absent[m.name] {
+			continue
+		}
 		client := &http.Client{Transport: &Caller{s.w.net, s.name, "server", power}}
 		url := "https://" + m.name
 		links = append(links, server.Link{

@@ -66,8 +66,15 @@ func (w *World) settle(asked bool) error {
 			return err
 		}
 	}
-	if _, err := w.Person("root@farm").SetPaused(w.ctx, false); err != nil {
+	root := w.Person("root@farm")
+	if _, err := root.SetPaused(w.ctx, false); err != nil {
 		return fmt.Errorf("end the pause: %w", err)
+	}
+	w.mu.Lock()
+	clear(w.absent)
+	w.mu.Unlock()
+	if _, err := root.UpdateBuilders(w.ctx); err != nil {
+		return fmt.Errorf("have all builders back: %w", err)
 	}
 	return w.rest()
 }

@@ -45,6 +45,7 @@ type World struct {
 	tags     map[string]*rpm.Blank     // by package and tag
 	lies     map[plague.ArchJobID]bool // arch jobs that somebody has lied about
 	copies   map[string]*copying       // by target, what its repository script has copied
+	absent   map[string]bool           // machines that the configuration does not name just now
 	problems []string                  // invariants that were broken meanwhile
 	reader   *Reader
 	office   *office
@@ -57,7 +58,7 @@ const mainSite = "server"
 func New(seed uint64, dir string) *World {
 	w := &World{
 		Seen: map[string]int{}, seed: seed, dir: dir, trace: NewTrace(), settling: make(chan struct{}),
-		dice: map[string]*rand.Rand{}, full: map[string]time.Time{}, recipes: map[string]Recipe{}, tags: map[string]*rpm.Blank{}, lies: map[plague.ArchJobID]bool{}, copies: map[string]*copying{},
+		dice: map[string]*rand.Rand{}, full: map[string]time.Time{}, recipes: map[string]Recipe{}, tags: map[string]*rpm.Blank{}, lies: map[plague.ArchJobID]bool{}, copies: map[string]*copying{}, absent: map[string]bool{},
 		options: server.Options{
 			Lease: 90 * time.Second, Refused: 10 * time.Second, Attempt: 10 * time.Minute, LostBudget: 20, InfraBudget: 5,
 		},
