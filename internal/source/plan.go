@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"net/url"
 	"path"
 	"regexp"
@@ -139,8 +140,11 @@ func (p *Plan) checkTag() error {
 			p.Tag, p.revision, tag = name, rev, name
 		}
 	}
-	if len(tag) > maxTag || !pattern.MatchString(tag) {
-		return refuse("the tag %q contains an illegal character, or is too long", tag, hint)
+	if len(tag) > maxTag {
+		return refuse("the tag %q is too long", tag, fmt.Sprintf("tags have at most %d characters", maxTag))
+	}
+	if !pattern.MatchString(tag) { // the words of 2005
+		return refuse("The "+p.cfg.Kind.name()+" tag contained an illegal character: %q", tag, hint)
 	}
 	for part := range strings.SplitSeq(tag, "/") {
 		if part == "" || strings.HasPrefix(part, ".") || strings.HasSuffix(part, ".") || strings.HasSuffix(part, ".lock") ||

@@ -76,7 +76,7 @@ func TestPlanRefuses(t *testing.T) {
 		"tag with a zero byte":      {gitConf(farm), "tree", "a\x00b", "illegal character"},
 		"tag with an escape":        {cvsConf("/cvs", "local:///"), "tree", "a\x1b[31m", "illegal character"},
 		"tag with a space":          {cvsConf("/cvs", "local:///"), "tree", "a b", "illegal character"},
-		"tag with a shell":          {cvsConf("/cvs", "local:///"), "tree", "a;id", "illegal character"},
+		"tag with a shell":          {cvsConf("/cvs", "local:///"), "tree", "a;id", "The CVS tag contained an illegal character"},
 		"no tag":                    {gitConf(farm), "tree", "", "illegal character"},
 		"long tag":                  {gitConf(farm), "tree", strings.Repeat("a", 201), "too long"},
 		"revision that is none":     {svnConf("svn://h/r"), "tree", "trunk@HEAD", "no number"},

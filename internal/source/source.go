@@ -21,6 +21,11 @@ const (
 	SVN Kind = "svn"
 )
 
+// name is what people call it.
+func (k Kind) name() string {
+	return map[Kind]string{Git: "git", CVS: "CVS", SVN: "Subversion"}[k]
+}
+
 // Layout says what a package's tree looks like.
 type Layout string
 
