@@ -47,7 +47,13 @@ func (w *World) unsent(db *store.DB) (waiting []string, err error) {
 			}
 		}
 	}
-	return waiting, nil
+	events, err := db.Events(w.ctx, 0, maxEvents)
+	for _, e := range events {
+		if _, there := made[letter{fmt.Sprint(e.ID), e.Who}]; e.What == "refused" && !there {
+			waiting = append(waiting, fmt.Sprintf("a mail to %s about event %d: %s", e.Who, e.ID, e.Text))
+		}
+	}
+	return waiting, err
 }
 
 func outbox(ctx context.Context, db *store.DB) (map[letter]store.Message, error) {

@@ -107,7 +107,7 @@ func (a *audit) state() ([]string, error) {
 		return nil, err
 	}
 	for _, e := range events {
-		if e.What != "builder" { // they come and go by themselves
+		if e.What != "builder" && e.What != "refused" { // they come and go by themselves; that it was refused is known
 			all = append(all, fmt.Sprint(e))
 		}
 	}

@@ -77,10 +77,23 @@ func (n *Notifier) mailsOf(ctx context.Context, e plague.Event, made *store.Mail
 			target, output, _ := strings.Cut(e.Text, ": ")
 			return n.write(made, e, n.Email.Admins, "repo_script", map[string]any{"Target": target, "Output": output})
 		}
+	case "refused":
+		return n.refusedMail(ctx, e, made)
 	case "builder":
 		return n.builderMail(e, made)
 	}
 	return nil
+}
+
+// refusedMail tells a user that a request of his for a build was refused, as each
+// refusal did in 2005: many ask from scripts that nobody watches.
+func (n *Notifier) refusedMail(ctx context.Context, e plague.Event, made *store.Mails) error {
+	choice, err := n.DB.MailChoice(ctx, e.Who)
+	if err != nil || choice == store.MailNone {
+		return err
+	}
+	subject, _, _ := strings.Cut(e.Text, ": ")
+	return n.write(made, e, []string{e.Who}, "refused", map[string]any{"Event": e, "Subject": subject})
 }
 
 // builderMail tells administrators of a builder that takes nothing new, unless

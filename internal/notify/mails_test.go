@@ -62,6 +62,9 @@ func TestMailsOfAFarm(t *testing.T) {
 		f.build(f.submit("dev@example.com", "scratch", true), []string{"x86_64"}, nil)
 		f.must(f.Kill(f.ctx, time.Now(), "dev@example.com", f.submit("dev@example.com", "own", false)))
 		f.must(f.Kill(f.ctx, time.Now(), "root@example.com", f.submit("dev@example.com", "theirs", false)))
+		for _, user := range []string{"dev", "quiet", "terse"} {
+			f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "refused", Who: user + "@example.com", Text: "Error setting up build for x on fc5: no such target; did you mean fc4?"}))
+		}
 		f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "repo_script", To: "done", Text: target + ": fine"}))
 		f.must(f.AddEvent(f.ctx, plague.Event{At: time.Now(), What: "repo_script", To: "failed", Text: target + ": exit status 3\nrsync: no route\n"}))
 		for _, b := range []string{"b1", "b2"} {
@@ -74,12 +77,14 @@ func TestMailsOfAFarm(t *testing.T) {
 			"dev@example.com | Build Killed (Job 10): theirs-1-1 on lab-12-extras",
 			"dev@example.com | Build Succeeded (Job 1): devgood-1-1 on lab-12-extras",
 			"dev@example.com | Build Succeeded (Job 8): scratch-1-1 on lab-12-extras",
+			"dev@example.com | Error setting up build for x on fc5",
 			"dev@example.com | Prep Error (Job 7): prep-1-1.src.rpm on lab-12-extras",
 			"root@example.com | Repo Script Error: lab-12-extras",
 			"signer@example.com | Need Sign: 1 package on lab-12-extras",
 			"signer@example.com | Need Sign: 1 package on lab-12-extras",
 			"signer@example.com | Need Sign: 1 package on lab-12-extras",
 			"terse@example.com | Build Error (Job 6): tersebad-1-1.src.rpm on lab-12-extras",
+			"terse@example.com | Error setting up build for x on fc5",
 		}
 		f.until("all mails are there", func() bool { return len(s.all()) >= len(want) })
 		f.until("b2's mail waits, b1's was withdrawn or never made", func() bool {
@@ -112,6 +117,7 @@ Results: https://plague.example.com/lab-12-extras/2-devbad-1-1/
 		}
 		for subject, words := range map[string][]string{
 			"Repo Script Error: lab-12-extras":                      {"exit status 3\nrsync: no route\n"},
+			"Error setting up build for x on fc5":                   {"Error setting up build for x on fc5: no such target; did you mean fc4?"},
 			"Need Sign: 1 package on lab-12-extras":                 {"1: devgood-1-1 (dev@example.com)"},
 			"Build Killed (Job 10): theirs-1-1 on lab-12-extras":    {"root@example.com has killed your job 10"},
 			"Prep Error (Job 7): prep-1-1.src.rpm on lab-12-extras": {"Reason: no arch of the target is left"},

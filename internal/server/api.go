@@ -15,7 +15,7 @@ import (
 // the certificate (wire.Caller); nothing in a call can change it.
 func (s *Server) UserMethods() []xmlrpc.Method {
 	return append(s.legacyMethods(), []xmlrpc.Method{
-		method(wire.CallSubmit, "Asks for a build of an SRPM named by its SHA-256; answers whether it has to be uploaded first.", "struct", s.submit),
+		method(wire.CallSubmit, "Asks for a build of an SRPM named by its SHA-256; answers whether it has to be uploaded first.", "struct", s.submitOrTell),
 		method(wire.CallJobs, "Lists jobs, newest first; takes a filter.", "array", s.jobs),
 		method(wire.CallJob, "Gives one job with its arch jobs.", "struct", s.job),
 		method(wire.CallWhy, "Says why a job is as it is: what it waits for and until when, why it failed, who killed it.", "struct", s.whyJob),

@@ -57,7 +57,9 @@ func (s *Server) enqueuePath(ctx context.Context, params []any) (any, error) {
 		return nil, err // no refusal: the same may be accepted the next time
 	}
 	if err != nil {
-		return wire.Legacy("", plague.Refuse(plague.ErrInvalid, fmt.Sprintf("Error setting up build for %s on %s: %v", pkg, target, err), ""), -1), nil
+		text := setUpError(pkg, target, err)
+		s.tellRefused(ctx, text, err)
+		return wire.Legacy("", plague.Refuse(plague.ErrInvalid, text, ""), -1), nil
 	}
 	return wire.Legacy(msg, nil, int(uid)), nil
 }
