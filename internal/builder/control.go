@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"plague"
@@ -147,7 +148,8 @@ func (c *Control) tellAll() {
 }
 
 // tell writes the phase to one daemon, and that logs may have grown. One that
-// does not read is not waited for: it asks again when it comes back.
+// does not read is not waited for: it asks again when it comes back. What one that
+// has hung up said before, such as stop, is still to be read.
 func (c *Control) tell(conn *net.UnixConn) {
 	line, err := json.Marshal(News{Phase: c.phase, Log: true})
 	if err != nil {
@@ -156,7 +158,7 @@ func (c *Control) tell(conn *net.UnixConn) {
 	if conn.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
 		_, err = conn.Write(append(line, '\n'))
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 		conn.Close()
 	}
 }

@@ -121,3 +121,30 @@ func TestClosingIsNotLiving(t *testing.T) {
 		t.Errorf("the folder of nobody was not closed: %v, %v", over, err)
 	}
 }
+
+// A daemon that says stop and hangs up at once is heard, though there is nobody left
+// whom the supervisor could tell how it is.
+func TestControlHearsWhoHangsUp(t *testing.T) {
+	dir := t.TempDir()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	stopped := make(chan struct{}, 100)
+	c, err := TakeControl(dir, os.Getuid(), func() { stopped <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stopSupervisor(ctx, dir); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() { defer close(served); c.Serve() }()
+	select {
+	case <-stopped:
+	case <-ctx.Done():
+		t.Error("it has not heard")
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	<-served
+}
