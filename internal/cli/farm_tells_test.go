@@ -115,6 +115,9 @@ func (h *heard) says(words ...string) error {
 	return nil
 }
 
+// mailBegins stands before each mail.
+const mailBegins = "\x1e"
+
 // mailServer takes every mail: RFC 5321 as far as a client that sends needs it.
 type mailServer struct {
 	heard
@@ -165,6 +168,7 @@ func (m *mailServer) session(conn net.Conn) {
 			continue
 		case !data && verb == "DATA":
 			data = true
+			m.add(mailBegins)
 			fmt.Fprint(conn, "354 go on\r\n")
 			continue
 		case !data && verb == "QUIT":
