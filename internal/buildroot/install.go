@@ -58,11 +58,15 @@ func (n *Native) installFirst(ctx context.Context, work, root string, r rpms, s 
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return err
 	}
+	options := []string{"--noplugins", "--root", "/mnt", "--dbpath", firstDB}
+	if Emulated(s.root()) {
+		options = append(options, "--ignorearch") // this rpm knows the processor alone
+	}
 	return n.run(ctx, "install the base", sandbox.Command{
 		Layers: []string{toolbox}, Work: filepath.Join(work, "run"),
 		Binds:  append(binds, sandbox.Bind{Source: r.dir, Target: rpmsInside, ReadOnly: true}, sandbox.Bind{Source: root, Target: "/mnt"}),
 		Nested: "/mnt", Caps: sandbox.CapsInstall,
-		Args: append(rpmInstall("--noplugins", "--root", "/mnt", "--dbpath", firstDB), r.paths()...),
+		Args: append(rpmInstall(options...), r.paths()...),
 		Env:  installEnv(), Output: log, Personality32: rpm.Is32(s.root()), Limits: installLimits(),
 	})
 }

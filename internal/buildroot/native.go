@@ -134,6 +134,11 @@ func (b *build) folders() error {
 			return err
 		}
 	}
+	if Emulated(s.root()) {
+		if err := Emulator(s.root()); err != nil {
+			return err
+		}
+	}
 	if err := os.RemoveAll(b.dir); err != nil { // of a build with this ID that was killed
 		return err
 	}
