@@ -55,8 +55,11 @@ type Config struct {
 	// ServerURL is the builders' door of the server: https://host:port
 	ServerURL string
 	Launcher  Launcher
-	MinFree   int64 // bytes that must be free on Work's disk to take on more; default 1 GiB
-	Log       *slog.Logger
+	// Ready says why it cannot build now what it is there for, beside what it
+	// finds out itself; nil: it can. It is asked again and again.
+	Ready   func() error
+	MinFree int64 // bytes that must be free on Work's disk to take on more; default 1 GiB
+	Log     *slog.Logger
 }
 
 // Builder is the daemon. Sync and Report may be called from any goroutine
@@ -138,8 +141,8 @@ func (b *Builder) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// measure looks at the disk. A builder without room suspends itself, says so,
-// and comes back by itself when there is room again. b.mu is held, or nobody
+// measure looks at the disk, and whether the machine is ready. A builder without
+// room suspends itself, says so, and comes back by itself when there is room again. b.mu is held, or nobody
 // else has b yet.
 func (b *Builder) measure() {
 	free, err := b.Work.Free()
@@ -149,6 +152,10 @@ func (b *Builder) measure() {
 		why = fmt.Sprintf("its disk cannot be asked for free space: %v", err)
 	case int64(free) < b.MinFree:
 		why = fmt.Sprintf("its disk is full: %d MiB free at %s, %d MiB needed", free>>20, b.Work.Path(), b.MinFree>>20)
+	case b.Ready != nil:
+		if err := b.Ready(); err != nil {
+			why = err.Error()
+		}
 	}
 	b.free = int64(free)
 	if why == "" && b.suspended == "" || why != "" && b.suspended != "" {

@@ -27,6 +27,7 @@ type rig struct {
 	t       *testing.T
 	dir     string
 	minFree int64
+	ready   func() error
 	backend builder.Backend
 
 	mu     sync.Mutex // guards the fields below
@@ -168,7 +169,7 @@ func (r *rig) boot(hook durable.Hook) (*daemon, error) {
 	}
 	b, err := builder.New(builder.Config{
 		Name: "b1", Slots: 1, Arches: []string{"x86_64"}, Targets: []string{"lab-*"}, Work: work, SRPMs: srpms,
-		Server: &http.Client{Transport: r}, ServerURL: "https://farm", Launcher: r, MinFree: max(r.minFree, 1),
+		Server: &http.Client{Transport: r}, ServerURL: "https://farm", Launcher: r, MinFree: max(r.minFree, 1), Ready: r.ready,
 	})
 	if err != nil {
 		return nil, err
