@@ -17,6 +17,7 @@ import (
 
 	"plague"
 	"plague/internal/builder"
+	"plague/internal/buildroot"
 
 	"github.com/spf13/cobra"
 )
@@ -67,8 +68,14 @@ func (c *builderConfig) override(args []string) error {
 			c.arches = args[1:]
 		}
 	}
-	if len(c.arches) == 0 {
+	if len(c.arches) == 0 && len(c.emulated) == 0 {
 		c.arches = nativeArches()
+	}
+	for _, arch := range c.arches {
+		if buildroot.Emulated(arch) && !c.null {
+			return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s: arches has %s, whose programs this machine does not run", c.file, arch),
+				"emulated_arches = "+arch+" has an emulator run them, some twenty times slower")
+		}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"plague"
@@ -40,6 +41,7 @@ type daemonSetup struct {
 	Work       string
 	Slots      int
 	Arches     []string
+	Emulated   []string // of Arches
 	Targets    []string
 	TLS12      bool
 }
@@ -86,7 +88,7 @@ func (c *builderConfig) daemonSetup() (name string, setup []byte, err error) {
 	}
 	setup, err = json.Marshal(daemonSetup{
 		KeyAndCert: key, CACert: ca, ServerCert: pinned, Server: c.server, Name: id.Name, Software: version(),
-		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: c.arches, Targets: c.targets, TLS12: c.tls12,
+		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: slices.Concat(c.arches, c.emulated), Emulated: c.emulated, Targets: c.targets, TLS12: c.tls12,
 	})
 	return id.Name, setup, err
 }
@@ -164,7 +166,7 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 	b, err := builder.New(builder.Config{
 		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Targets: setup.Targets,
 		Work: work, SRPMs: srpms, Server: httpsClient(client), ServerURL: setup.Server,
-		Launcher: launcher, Log: log,
+		Launcher: launcher, Ready: emulators(setup.Emulated), Log: log,
 	})
 	if err != nil {
 		return err
@@ -181,6 +183,18 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 		return err
 	}
 	return nil
+}
+
+// emulators says of the first arch whose programs do not run why.
+func emulators(arches []string) func() error {
+	return func() error {
+		for _, arch := range arches {
+			if err := buildroot.Emulator(arch); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 func superviseCommand(s Streams) *cobra.Command {

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"plague"
+	"plague/internal/buildroot"
 	"plague/internal/rpm"
 )
 
@@ -34,6 +36,7 @@ type builderConfig struct {
 	port       int
 	slots      int
 	arches     []string
+	emulated   []string // arches that an emulator of this machine runs
 	targets    []string
 	firstUID   int
 	tls12      bool
@@ -44,7 +47,7 @@ func builderOptions() map[string][]string {
 	return map[string][]string{
 		"Builder": {
 			"builder_key_and_cert", "ca_cert", "server_cert", "server", "distro", "repo", "builder_user", "work_dir", "address", "port",
-			"slots", "arches", "targets", "first_uid", "tls12", "backend",
+			"slots", "arches", "emulated_arches", "targets", "first_uid", "tls12", "backend",
 		},
 	}
 }
@@ -97,6 +100,9 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 		return nil, s.wrong("backend", "is not native; null, which builds nothing, is for `plague bench`")
 	}
 	c.arches = fields(s.text("arches", ""))
+	if c.emulated, err = readEmulated(s); err != nil {
+		return nil, err
+	}
 	c.targets = fields(s.text("targets", ""))
 	if len(c.targets) == 0 && (c.distro != "" || c.repo != "") {
 		// As in 2005: distro and repo are the builder's, the target between
@@ -104,6 +110,22 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 		c.targets = []string{cmp.Or(c.distro, "*") + "-*-" + cmp.Or(c.repo, "*")}
 	}
 	return c, nil
+}
+
+// readEmulated reads emulated_arches. What needs no emulator is not among them.
+func readEmulated(s *settings) ([]string, error) {
+	all := fields(s.text("emulated_arches", ""))
+	for i, arch := range all {
+		switch err := rpm.ValidArch(arch); {
+		case err != nil:
+			return nil, s.wrong("emulated_arches", "names no arch: "+err.Error())
+		case !buildroot.Emulated(arch):
+			return nil, s.wrong("emulated_arches", fmt.Sprintf("has %s, which this machine runs itself: it belongs into arches", arch))
+		case slices.Contains(all[:i], arch):
+			return nil, s.wrong("emulated_arches", "names "+arch+" twice")
+		}
+	}
+	return all, nil
 }
 
 // builderKey finds the builder's key and certificate: by default <hostname>.pem,
