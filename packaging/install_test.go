@@ -231,7 +231,7 @@ func TestAccounts(t *testing.T) {
 func TestExamplesAreRead(t *testing.T) {
 	binary, dir := build(t), t.TempDir()
 	place := regexp.MustCompile(`(/etc|/srv|/var/lib)/plague`)
-	option := regexp.MustCompile(`(?m)^#(\w+ =)`)
+	option := regexp.MustCompile(`(?m)^#(\w+ =|\[\w+\])`)
 	for name, to := range map[string]string{"server.cfg": "server.cfg", "builder.cfg": "builder.cfg", "fedora-development-extras.cfg": "targets/t.cfg"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
