@@ -142,13 +142,14 @@ func removeLayer(dir string) error {
 	defer l.Close()
 	// first the name, so that half a layer is never taken for one
 	gone := filepath.Join(filepath.Dir(dir), ".new-"+filepath.Base(dir))
-	if err := os.Rename(dir, gone); err != nil {
+	err = os.Rename(dir, gone)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // not there: another process was faster, and the lock is ours anew
 		return err
 	}
-	if err := os.Remove(dir + ".lock"); err != nil {
+	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
-	return os.RemoveAll(gone)
+	return os.Remove(dir + ".lock") // the last: who holds it may make a folder of that name
 }
 
 // lock waits for a lock file. Its owner's death frees it.
