@@ -11,10 +11,10 @@ names = plague-server plague-builder plague-client plague-user-manager plague-us
 version = $(shell sed -n 's/^Version: *//p' packaging/plague.spec)
 
 .DEFAULT_GOAL = build
-.PHONY: help demo test build install lint bench clean dist tools-go tools-git
+.PHONY: help demo test test-aarch64 build install lint bench clean dist tools-go tools-git
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: build ## from nothing to an installed package, on Debian 12 or Fedora (root or sudo)
 	@demo/run
@@ -22,6 +22,10 @@ demo: build ## from nothing to an installed package, on Debian 12 or Fedora (roo
 test: tools-go tools-git ## all tests; installs what they need
 	@demo/install-tools --test
 	go test -timeout 20m ./...
+
+test-aarch64: tools-go tools-git ## a farm with an emulated builder; sets the machine's emulator while it runs (root)
+	@demo/install-tools --test --emulate
+	PLAGUE_TEST_EMULATE=yes demo/with-emulator aarch64 go test -count 1 -timeout 30m -v -run 'Aarch64' ./internal/cli
 
 build: tools-go tools-git ## bin/plague, one static binary, and its old names
 	@mkdir -p bin

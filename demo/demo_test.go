@@ -177,3 +177,22 @@ func TestFailedPhaseSaysWhich(t *testing.T) {
 		t.Errorf("exit %d, want 1 and nothing after the failed phase:\n%s", code, out)
 	}
 }
+
+func TestEmulatorRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"", 2, "usage:"},
+		{"aarch64", 2, "usage:"},
+		{"vax true", 1, "there is no emulator for vax: apt-get install qemu-user-static"},
+	} {
+		if os.Getuid() != 0 && tt.code == 1 {
+			tt.want = "needs root"
+		}
+		if out, code := command(t, nil, "./with-emulator", strings.Fields(tt.args)...); code != tt.code || !strings.Contains(out, tt.want) {
+			t.Errorf("with-emulator %s: exit %d, %s; want %q", tt.args, code, out, tt.want)
+		}
+	}
+}

@@ -169,7 +169,7 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 		Sweep: func(live []string) error { return native(work).Sweep(live) },
 		Log:   log,
 	}
-	log.Info("builder is up", "builder", name, "address", "https://"+at, "slots", c.slots, "arches", c.arches)
+	log.Info("builder is up", "builder", name, "address", "https://"+at, "slots", c.slots, "arches", c.arches, "emulated", c.emulated)
 	err = w.Run(ctx)
 	if ctx.Err() != nil {
 		return nil
