@@ -74,7 +74,7 @@ func (c *builderConfig) override(args []string) error {
 	for _, arch := range c.arches {
 		if buildroot.Emulated(arch) && !c.null {
 			return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s: arches has %s, whose programs this machine does not run", c.file, arch),
-				"emulated_arches = "+arch+" has an emulator run them, some twenty times slower")
+				"emulated_arches = "+arch+" has an emulator run them, ten times slower or more")
 		}
 	}
 	return nil
