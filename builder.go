@@ -93,6 +93,7 @@ type Report struct {
 	Sequence  int64
 	Slots     int
 	Arches    []string
+	Emulated  []string // of Arches: an emulator runs their programs, slowly
 	Targets   []string // patterns, see TakesTarget
 	Suspended string   // why it takes nothing new; empty: it does
 	Free      int64    // bytes left on the disk that builds use

@@ -48,6 +48,7 @@ type Config struct {
 	Software string // version of the program, for the report
 	Slots    int
 	Arches   []string
+	Emulated []string     // of Arches, see plague.Report
 	Targets  []string     // empty: any
 	Work     *durable.Dir // journal and attempts
 	SRPMs    *artifact.Dir
@@ -184,7 +185,7 @@ func (b *Builder) report() plague.Report {
 	r := plague.Report{
 		Builder: b.Name, Instance: b.instance, Version: b.version, Software: b.Software,
 		Farm: b.fence.Farm, Term: b.fence.Term, Sequence: b.fence.Sequence,
-		Slots: b.Slots, Arches: b.Arches, Targets: b.Targets, Suspended: b.suspended, Free: b.free,
+		Slots: b.Slots, Arches: b.Arches, Emulated: b.Emulated, Targets: b.Targets, Suspended: b.suspended, Free: b.free,
 	}
 	for _, a := range b.attempts {
 		r.Attempts = append(r.Attempts, a.report)

@@ -164,7 +164,7 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 	}
 	client := pki.ClientConfig(&cert, roots, peer)
 	b, err := builder.New(builder.Config{
-		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Targets: setup.Targets,
+		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Emulated: setup.Emulated, Targets: setup.Targets,
 		Work: work, SRPMs: srpms, Server: httpsClient(client), ServerURL: setup.Server,
 		Launcher: launcher, Ready: emulators(setup.Emulated), Log: log,
 	})

@@ -16,7 +16,7 @@ import (
 const emulateVariable = "PLAGUE_TEST_EMULATE"
 
 // newEmulatedFarm is a farm for x86_64, i686 and aarch64, with a builder for each:
-// the last runs its programs by an emulator.
+// the first, which is taken first if nothing is against it, runs programs by an emulator.
 func newEmulatedFarm(t *testing.T) *processFarm {
 	t.Helper()
 	if os.Getenv(emulateVariable) == "" {
@@ -26,7 +26,7 @@ func newEmulatedFarm(t *testing.T) *processFarm {
 		t.Skip("these arches need a machine that is x86_64")
 	}
 	f := newProcessFarm(t, shape{builders: 3, slots: 2, arches: []string{"x86_64", "i686", "aarch64"}})
-	for name, own := range map[string]string{"builder1": "arches = x86_64", "builder2": "arches = i686", "builder3": "emulated_arches = aarch64"} {
+	for name, own := range map[string]string{"builder1": "emulated_arches = aarch64", "builder2": "arches = x86_64", "builder3": "arches = i686"} {
 		if err := f.edit(f.file("builder", name+".cfg"), "arches = x86_64 i686 aarch64", own); err != nil {
 			t.Fatal(err)
 		}
@@ -60,12 +60,16 @@ func TestFarmOfAarch64(t *testing.T) {
 		}
 	}
 	f.compiles()
+	pages := f.until(f.submit(specSRPM(t, "pages", archSpec("pages", "BuildArch: noarch", "", ""))), plague.JobNeedSign)
+	if log := f.result(t, pages.Results, "build.log"); strings.Contains(log, "machine aarch64") {
+		t.Errorf("noarch is emulated while others have nothing to do:\n%s", log)
+	}
 	half := f.until(build("half", "test $(uname -m) != aarch64"), plague.JobFailed)
 	if !strings.Contains(half.Reason, "aarch64: %build failed") {
 		t.Errorf("half failed because %q", half.Reason)
 	}
 	for _, arch := range []string{"x86_64", "i686", "aarch64"} {
-		want := strings.ReplaceAll("again-doc.noarch again.ARCH all-doc.noarch all.ARCH tree.ARCH", "ARCH", arch)
+		want := strings.ReplaceAll("again-doc.noarch again.ARCH all-doc.noarch all.ARCH pages-doc.noarch pages.noarch tree.ARCH", "ARCH", arch)
 		if got := strings.Join(f.publishedFor(arch), " "); got != want {
 			t.Errorf("the repository for %s holds\n%s, want\n%s", arch, got, want)
 		}
@@ -104,8 +108,8 @@ func TestAarch64Killed(t *testing.T) {
 	for pid := range supervisors(f.Dir) {
 		killPID(t, pid)
 	}
-	f.builders[2].kill()
-	f.builders[2].start()
+	f.builders[0].kill()
+	f.builders[0].start()
 	f.wait("the second attempt", func(ctx context.Context) error {
 		job, err := f.client.Job(ctx, uid)
 		if err == nil && job.Archjobs[0].Attempt < 2 {
@@ -143,7 +147,7 @@ func (f *processFarm) switchEmulator(on bool) {
 		f.t.Fatal(err)
 	}
 	f.wait(fmt.Sprintf("a builder with its emulator on: %v", on), func(ctx context.Context) error {
-		b, err := f.builder(ctx, "builder3")
+		b, err := f.builder(ctx, "builder1")
 		if err == nil && (b.Suspended == "") != on || !on && !strings.Contains(b.Suspended, "no emulator for them is registered") {
 			err = errors.New(b.Suspended)
 		}

@@ -9,20 +9,22 @@ import (
 
 // Capacity is what one builder offers at this moment.
 type Capacity struct {
-	Name    string
-	Arches  []string
-	Targets []string // patterns; empty: any
-	Slots   int
-	Free    int
+	Name     string
+	Arches   []string
+	Emulated []string // of Arches: an emulator runs their programs, slowly
+	Targets  []string // patterns; empty: any
+	Slots    int
+	Free     int
 }
 
 func (c Capacity) fits(it Item) bool {
-	roots := it.Roots
-	if len(roots) == 0 {
-		roots = []string{it.Arch}
-	}
-	return slices.ContainsFunc(roots, func(arch string) bool { return slices.Contains(c.Arches, arch) }) &&
-		plague.TakesTarget(c.Targets, it.Target)
+	return it.roots(func(arch string) bool { return slices.Contains(c.Arches, arch) }) && plague.TakesTarget(c.Targets, it.Target)
+}
+
+// emulates says whether a builder that fits an item has an emulator build it.
+func (c Capacity) emulates(it Item) bool {
+	return len(c.Emulated) > 0 &&
+		!it.roots(func(arch string) bool { return slices.Contains(c.Arches, arch) && !slices.Contains(c.Emulated, arch) })
 }
 
 // An Assignment pairs an arch job with a builder.

@@ -29,6 +29,14 @@ type Item struct {
 	Avoid    string    // builder that lost or refused it last: taken only if no other would do
 }
 
+// roots says whether one of the arches of its buildroots will do.
+func (it Item) roots(do func(arch string) bool) bool {
+	if len(it.Roots) == 0 {
+		return do(it.Arch)
+	}
+	return slices.ContainsFunc(it.Roots, do)
+}
+
 // A Share is what one user gets of the farm. What he has others go before counts
 // apart: a mass rebuild does not hold up its own user's next job.
 type Share struct {

@@ -75,12 +75,16 @@ func (r *room) choose(it Item) *Capacity {
 }
 
 // better says whether a is to be taken before b. The one to avoid comes last whatever
-// it offers. What can be built for any of several arches leaves the builders of the
-// rarer ones to those that have no choice: it takes the cheapest.
+// it offers, and before it the one that would have an emulator build it. What can be
+// built for any of several arches leaves the builders of the rarer ones to those that
+// have no choice: it takes the cheapest.
 func (r rarity) better(a, b *Capacity, it Item) bool {
 	avoid := it.Avoid
 	if avoid != "" && (a.Name == avoid) != (b.Name == avoid) {
 		return b.Name == avoid
+	}
+	if x, y := a.emulates(it), b.emulates(it); x != y {
+		return y
 	}
 	if len(it.Roots) > 1 && r[a.Name] != r[b.Name] {
 		return r[a.Name] > r[b.Name]

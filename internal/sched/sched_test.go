@@ -69,6 +69,12 @@ func TestPlan(t *testing.T) {
 		{"noarch leaves the builder of a rare arch alone", []Item{anywhere(1), anywhere(2), anywhere(3)},
 			[]Capacity{s390x, b1, {Name: "b4", Arches: []string{"x86_64"}, Slots: 4, Free: 1}}, nil, []Assignment{{1, "b1"}, {2, "b1"}, {3, "b4"}}},
 		{"unless that alone is free", []Item{anywhere(1)}, []Capacity{s390x, {Name: "b1", Arches: []string{"x86_64"}, Slots: 4}}, nil, []Assignment{{1, "s1"}}},
+		{"what a builder's own processor runs is not emulated", []Item{x(1, "ann"), x(2, "ann")},
+			[]Capacity{{Name: "a1", Arches: []string{"x86_64"}, Emulated: []string{"x86_64"}, Slots: 9, Free: 9}, {Name: "b1", Arches: []string{"x86_64"}, Slots: 9, Free: 1}},
+			nil, []Assignment{{1, "b1"}, {2, "a1"}}},
+		{"nor is noarch", []Item{anywhere(1), anywhere(2), anywhere(3)},
+			[]Capacity{{Name: "a1", Arches: []string{"s390x"}, Emulated: []string{"s390x"}, Slots: 9, Free: 1}, {Name: "b1", Arches: []string{"x86_64", "s390x"}, Emulated: []string{"s390x"}, Slots: 2, Free: 2}},
+			nil, []Assignment{{1, "b1"}, {2, "b1"}, {3, "a1"}}},
 		{"noarch that no free builder may build does not hold up other noarch", []Item{ppc, anywhere(2)}, []Capacity{b1}, nil, []Assignment{{2, "b1"}}},
 		{"a full builder takes nothing", []Item{x(1, "ann")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1}}, nil, nil},
 	} {

@@ -57,7 +57,7 @@ func (a *attendant) room() capacity {
 	if a.report == nil {
 		return c
 	}
-	c.Arches, c.Targets, c.Slots = a.report.Arches, a.report.Targets, a.report.Slots
+	c.Arches, c.Emulated, c.Targets, c.Slots = a.report.Arches, a.report.Emulated, a.report.Targets, a.report.Slots
 	c.takes = a.report.Suspended == "" && a.double == "" && a.trouble == "" && time.Now().After(a.resting)
 	for _, r := range a.report.Attempts {
 		if _, ours := a.namedIn[r.AttemptID]; !ours && !r.Phase.Ended() && r.Refused == "" {
