@@ -99,8 +99,15 @@ func TestAarch64Killed(t *testing.T) {
 		t.Errorf("kill: exit %d\n%s%s", code, out, errs)
 	}
 	f.until(uid, plague.JobKilled)
+	f.wait("the build to end", func(context.Context) error {
+		if all := supervisors(f.Dir); len(all) > 0 {
+			return fmt.Errorf("supervisors %v", all)
+		}
+		return nil
+	})
+	t.Logf("a running build is killed: %.1f s", time.Since(begun).Seconds())
 	f.nothingLeft()
-	t.Logf("killed, and nothing left: %.1f s", time.Since(begun).Seconds())
+	t.Logf("and nothing is left: %.1f s", time.Since(begun).Seconds())
 
 	uid = build("crashed", gate)
 	f.building(uid)
