@@ -34,6 +34,8 @@ type serverConfig struct {
 	lease      time.Duration
 	takes      server.Takes
 	srpmDir    string
+	maxSRPM    int64 // bytes; 0: the default
+	quota      int64 // bytes of uploads of one user that no job uses; 0: the default
 	email      notify.Email
 	hooks      []notify.Hook
 	plain      bool // metadata = plain: repositories that no dnf can use, for `plague bench`
@@ -52,7 +54,7 @@ func serverOptions() map[string][]string {
 		"Server": {
 			"server_key_and_cert", "ca_cert", "ui_ca_cert", "server_work_dir", "data_dir", "targets", "target_configs_dir",
 			"builders", "use_srpm_not_cvs", "use_cvs", "userdb", "address", "hostname", "ui_port", "files_port", "web_port", "tls12", "lease",
-			"srpm_dir", "metadata",
+			"srpm_dir", "max_srpm", "upload_quota", "metadata",
 		},
 		"Email": notify.EmailOptions(),
 		"Hooks": nil,
@@ -143,6 +145,12 @@ func (c *serverConfig) numbers(s *settings) (err error) {
 		return err
 	}
 	if c.lease, err = s.seconds("lease", 2*time.Minute); err != nil {
+		return err
+	}
+	if c.maxSRPM, err = s.bytes("max_srpm"); err != nil {
+		return err
+	}
+	if c.quota, err = s.bytes("upload_quota"); err != nil {
 		return err
 	}
 	switch metadata := s.text("metadata", "createrepo_c"); metadata {

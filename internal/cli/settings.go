@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -220,6 +221,21 @@ func (s *settings) seconds(name string, fallback time.Duration) (time.Duration, 
 		return 0, s.wrong(name, "is not a time such as 90 or 2m")
 	}
 	return d, nil
+}
+
+// bytes reads a size such as 500M or 16G, in units of 1024; 0: the option is not set.
+func (s *settings) bytes(name string) (int64, error) {
+	v := s.text(name, "")
+	if v == "" {
+		return 0, nil
+	}
+	digits := strings.TrimRight(v, "kKMGT")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	power, known := map[string]uint{"": 0, "k": 10, "K": 10, "M": 20, "G": 30, "T": 40}[v[len(digits):]]
+	if err != nil || !known || n <= 0 || n > math.MaxInt64>>power {
+		return 0, s.wrong(name, "is not a size such as 500M or 16G")
+	}
+	return n << power, nil
 }
 
 // wrong is the error for a value.

@@ -47,6 +47,27 @@ func TestReadSettings(t *testing.T) {
 	}
 }
 
+func TestReadSizes(t *testing.T) {
+	for text, want := range map[string]int64{"": 0, "1": 1, "500": 500, "2k": 2048, "3M": 3 << 20, "16G": 16 << 30, "8388607T": 8388607 << 40} {
+		s, err := readSettings(configFile(t, "a.cfg", "[Server]\nui_port = "+text+"\n"), someOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.bytes("ui_port"); err != nil || n != want {
+			t.Errorf("%q is %d, %v, want %d", text, n, err, want)
+		}
+	}
+	for _, text := range []string{"0", "-1", "1.5G", "G", "1GG", "1GB", "many", "8388608T", "99999999999999999999"} {
+		s, err := readSettings(configFile(t, "a.cfg", "[Server]\nui_port = "+text+"\n"), someOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.bytes("ui_port"); err == nil || !strings.Contains(err.Error(), ":2: ui_port") {
+			t.Errorf("%q is %d, %v, want an error with its line", text, n, err)
+		}
+	}
+}
+
 func TestReadSettingsLists(t *testing.T) {
 	want := []string{"https://127.0.0.1:8888 builder1", "https://127.0.0.1:8889 builder2"}
 	for name, text := range map[string]string{

@@ -106,20 +106,20 @@ func (s *Server) putSRPM(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength < 0 || total > s.Options.MaxSRPM {
 		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("an upload needs its Content-Length, and %d bytes at most", s.Options.MaxSRPM), "`rpm -qplv` shows what makes an SRPM large")
 	}
-	if err := s.withinQuota(r.Context(), u, total); err != nil {
-		return err
-	}
-	if err := s.DB.Spare(r.Context(), []string{d.String()}); err != nil {
-		return err
-	}
-	done, err := s.Artifacts.PutAt(r.Context(), d, offset, total, s.Options.MaxSRPM, r.Body)
+	err = s.send(r.Context(), u, d, total, func() error {
+		if err := s.DB.Spare(r.Context(), []string{d.String()}); err != nil {
+			return err
+		}
+		done, err := s.Artifacts.PutAt(r.Context(), d, offset, total, s.Options.MaxSRPM, r.Body)
+		if err == nil && !done {
+			err = plague.Refuse(plague.ErrInvalid, "the upload ended early", "go on from where HEAD says it stopped")
+		}
+		if err != nil {
+			return err
+		}
+		return s.receive(r.Context(), u, d, total)
+	})
 	if err != nil {
-		return err
-	}
-	if !done {
-		return plague.Refuse(plague.ErrInvalid, "the upload ended early", "go on from where HEAD says it stopped")
-	}
-	if err := s.receive(r.Context(), u, d, total); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusCreated)

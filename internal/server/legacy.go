@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"plague"
 	"plague/internal/artifact"
@@ -114,9 +115,13 @@ func (s *Server) take(ctx context.Context, u plague.User, source string) (digest
 	if err != nil || !info.Mode().IsRegular() || info.Size() > s.Options.MaxSRPM {
 		return digest, 0, missing
 	}
-	if err := s.withinQuota(ctx, u, info.Size()); err != nil {
+	// by its name, as long as its digest is not known
+	if err := s.DB.BeginUpload(ctx, time.Now(), u.Email, source, info.Size(), s.Options.Quota); err != nil {
 		return digest, 0, err
 	}
+	defer func() {
+		err = errors.Join(err, s.DB.ForgetUpload(context.WithoutCancel(ctx), u.Email, source))
+	}()
 	f, err := root.Open(rel)
 	if err != nil {
 		return digest, 0, missing

@@ -44,7 +44,7 @@ type Options struct {
 	Download      time.Duration // longest that fetching them may be tried, however much comes; default 24h
 	MaxSRPM       int64         // bytes of one SRPM; default 4 GiB
 	MaxFile       int64         // bytes of one result file; default 8 GiB
-	Quota         int64         // bytes of uploads one user may have that no job refers to; default 16 GiB
+	Quota         int64         // bytes of uploads one user may have, or have begun, that no job refers to; default 16 GiB
 	LeaderLife    time.Duration // how long a silent leader stays one, where there are several servers; default 15s
 	Takes         Takes         // what jobs may name; default: SRPMs and tags
 	SRPMs         string        // folder on the server whose SRPMs enqueue takes by path; empty: none

@@ -11,17 +11,22 @@ import (
 	"plague/internal/rpm"
 )
 
-// withinQuota says whether a user may bring so many bytes more.
-func (s *Server) withinQuota(ctx context.Context, u plague.User, size int64) error {
-	used, err := s.DB.Uploaded(ctx, u.Email)
-	if err != nil {
+// send lets a user send an SRPM, if his quota allows it: put keeps it, or as much of it
+// as comes. What left nothing here does not count against the quota.
+func (s *Server) send(ctx context.Context, u plague.User, d artifact.Digest, size int64, put func() error) error {
+	if err := s.DB.BeginUpload(ctx, time.Now(), u.Email, d.String(), size, s.Options.Quota); err != nil {
 		return err
 	}
-	if used+size > s.Options.Quota {
-		return plague.Refuse(plague.ErrDenied, fmt.Sprintf("%s has uploaded %d bytes that no job uses, the quota is %d", u.Email, used, s.Options.Quota),
-			"what no job uses is deleted after 24 hours")
+	err := put()
+	if err == nil {
+		return nil
 	}
-	return nil
+	if offset, lost := s.Artifacts.Offset(d); lost == nil && offset == 0 {
+		// without the caller, who may have gone
+		lost = s.DB.ForgetUpload(context.WithoutCancel(ctx), u.Email, d.String())
+		err = errors.Join(err, lost)
+	}
+	return err
 }
 
 // receive makes an SRPM that has come the user's, whichever way it came. What

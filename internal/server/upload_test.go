@@ -109,6 +109,44 @@ func TestQuota(t *testing.T) {
 	p.wantThere("what was too much", artifact.Digest(sha256.Sum256(two)), false)
 }
 
+// What a user has begun to send counts whole until it is there, or nothing of it is.
+func TestQuotaOfPieces(t *testing.T) {
+	p := newPress(t, repo.Plain{})
+	p.user("ann@farm")
+	one, two := srpm("one"), srpm("two")
+	size := int64(len(one))
+	p.s.Options.Quota = size + 10
+	cut := func(content []byte, came int) int {
+		d := artifact.Digest(sha256.Sum256(content))
+		r := httptest.NewRequestWithContext(wire.WithCaller(p.t.Context(), "ann@farm"), http.MethodPut, "/srpm/"+d.String(), bytes.NewReader(content[:came]))
+		r.ContentLength = int64(len(content))
+		w := httptest.NewRecorder()
+		p.s.UsersDoor().ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, step := range []struct {
+		what    string
+		content []byte
+		came    int
+		status  int
+		used    int64
+	}{
+		{"nothing comes", one, 0, http.StatusBadRequest, 0},
+		{"half comes", one, len(one) / 2, http.StatusBadRequest, size},
+		{"another one beside it", two, len(two), http.StatusForbidden, size},
+		{"the same once more", one, len(one) / 2, http.StatusBadRequest, size},
+		{"all of it", one, len(one), http.StatusCreated, size},
+		{"it again", one, len(one), http.StatusCreated, size},
+	} {
+		if status := cut(step.content, step.came); status != step.status {
+			t.Errorf("%s: status %d, want %d", step.what, status, step.status)
+		}
+		if used := p.used(); used != step.used {
+			t.Errorf("%s: %d bytes, want %d", step.what, used, step.used)
+		}
+	}
+}
+
 // A disk that cannot be read is no fault of the SRPM's: nothing is refused for
 // good, nothing fails, and the file stays.
 func TestUnreadableSRPM(t *testing.T) {

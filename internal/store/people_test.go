@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -180,6 +181,37 @@ func TestUploads(t *testing.T) {
 		f.refused(err, plague.ErrNotFound, "upload it again")
 		f.must(f.Kill(f.ctx, f.now, "x", uid))
 		f.must(f.Requeue(f.ctx, f.now, "x", uid)) // its SRPM is kept with the job
+	})
+}
+
+// TestQuotaTogether: uploads that begin at once do not all fit into what is left of a
+// quota; and what nobody has gone on with for a day is forgotten.
+func TestQuotaTogether(t *testing.T) {
+	both(t, func(t *testing.T, f *farm) {
+		u := plague.User{Email: "dev@example.com", Capabilities: []plague.Capability{plague.OwnJobs}}
+		f.must(f.PutUser(f.ctx, f.now, "root@example.com", u))
+		for i := range rounds {
+			var begin []func() error
+			for j := range 4 {
+				begin = append(begin, func() error {
+					return f.BeginUpload(f.ctx, f.later(time.Duration(i)*48*time.Hour), u.Email, fmt.Sprint(i, "-", j), 40, 100)
+				})
+			}
+			refused := 0
+			for _, err := range together(begin...) {
+				if errors.Is(err, plague.ErrDenied) {
+					refused++
+				} else {
+					f.must(err)
+				}
+			}
+			if refused != 2 {
+				t.Fatalf("%d of 4 uploads of 40 bytes were refused, the quota is 100", refused)
+			}
+			f.wantUploaded(u.Email, 80)
+			f.wantDropped(f.later(time.Duration(i)*48*time.Hour + time.Hour))
+			f.wantUploaded(u.Email, 0)
+		}
 	})
 }
 

@@ -155,50 +155,6 @@ func (db *DB) Requeue(ctx context.Context, at time.Time, who string, uid plague.
 	return db.twice(ctx, err, j.Target, j.Package, j.Epoch, j.Version, j.Release)
 }
 
-// AddUpload remembers who uploaded an SRPM.
-func (db *DB) AddUpload(ctx context.Context, at time.Time, user, digest string, size int64) error {
-	return db.update(ctx, func(tx *tx) error {
-		_, err := tx.exec(`INSERT INTO uploads (username, digest, size, at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (username, digest) DO UPDATE SET at = excluded.at`, user, digest, size, us(at))
-		return err
-	})
-}
-
-// Uploaded gives the bytes that a user has uploaded and no job names.
-func (db *DB) Uploaded(ctx context.Context, user string) (int64, error) {
-	var n int64
-	err := db.row(ctx, `SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM uploads WHERE username = $1
-		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.srpm = uploads.digest)`, user).Scan(&n)
-	return n, db.trouble(err)
-}
-
-// DropUploads forgets uploads from before a time, and gives the digests that
-// nothing names any more.
-func (db *DB) DropUploads(ctx context.Context, t Term, before time.Time) ([]string, error) {
-	var dropped []string
-	err := db.lead(ctx, t, func(tx *tx) error {
-		old, err := collect(tx, text, `SELECT DISTINCT digest FROM uploads WHERE at < $1`, us(before))
-		if err != nil || len(old) == 0 {
-			return err
-		}
-		if _, err := tx.exec(`DELETE FROM uploads WHERE at < $1`, us(before)); err != nil {
-			return err
-		}
-		dropped = nil
-		for _, d := range old {
-			used, err := referenced(tx, d)
-			if err != nil {
-				return err
-			}
-			if !used {
-				dropped = append(dropped, d)
-			}
-		}
-		return nil
-	})
-	return dropped, err
-}
-
 // Referenced says whether anything names an artifact.
 func (db *DB) Referenced(ctx context.Context, digest string) (bool, error) {
 	used, err := referenced(reader{ctx, db}, digest)
