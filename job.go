@@ -12,6 +12,9 @@ type JobID int64
 // Background is the priority of jobs that let everybody's go first.
 const Background = -10
 
+// MaxPriority bounds priorities on both sides.
+const MaxPriority = 100
+
 // A Job is one request of a user to build one source for one target. The
 // server creates it when a user submits it and walks it through its states;
 // only the store writes its state.

@@ -21,6 +21,8 @@ const (
 	Users    Act = "change users"
 	Retire   Act = "retire"
 	Builders Act = "update the builders"
+	Hurry    Act = "ask for a priority above 0"
+	Reorder  Act = "change the priority"
 )
 
 // Check refuses an act that the user's capabilities do not allow. owner is the
@@ -40,6 +42,8 @@ func needs(act Act, own bool) []plague.Capability {
 	switch {
 	case act == Build:
 		return []plague.Capability{plague.OwnJobs}
+	case act == Reorder && own:
+		return []plague.Capability{plague.OwnJobs, plague.ServerAdmin}
 	case (act == Kill || act == Requeue) && own:
 		return []plague.Capability{plague.OwnJobs, plague.KillAnyJob}
 	case act == Kill || act == Requeue:

@@ -72,6 +72,7 @@ func showDetail(s screen, j wire.JobRecord) {
 	if j.Run > 1 {
 		line("run", strconv.Itoa(j.Run))
 	}
+	line("priority", fmt.Sprint(j.Priority))
 	line("waits for", fmt.Sprint(j.WaitsFor))
 	if j.SourceUrl != "" {
 		line("made of", fmt.Sprintf("%s, revision %s", j.SourceUrl, j.SourceRevision))

@@ -70,7 +70,7 @@ authority in one program.
 // clientCommands are what a packager needs.
 func clientCommands(s Streams) []*cobra.Command {
 	return []*cobra.Command{
-		buildCommand(s), listCommand(s), detailCommand(s), whyCommand(s), watchCommand(s), killCommand(s), requeueCommand(s), finishCommand(s),
+		buildCommand(s), listCommand(s), detailCommand(s), whyCommand(s), watchCommand(s), killCommand(s), requeueCommand(s), finishCommand(s), priorityCommand(s),
 		statusCommand(s), listBuildersCommand(s), updateBuildersCommand(s), isPausedCommand(s), pauseCommand(s), unpauseCommand(s), repoCommand(s), usersCommand(s),
 	}
 }

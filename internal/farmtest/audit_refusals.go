@@ -35,19 +35,22 @@ func (a *audit) refusals() error {
 	bin := rpm.Blank{NEVRA: src.NEVRA, SourceRPM: "new-1-1.src.rpm"}
 	bin.Arch = "x86_64"
 	tries := map[string]error{
-		"no capability":      build("guest@farm", right, src.Bytes()),
-		"no user":            build(stranger, right, src.Bytes()),
-		"no name":            build("", right, src.Bytes()),
-		"unknown target":     build("ann@farm", with(func(s *wire.Submission) { s.Target = "devle" }), src.Bytes()),
-		"illegal package":    build("ann@farm", with(func(s *wire.Submission) { s.Package = "../new" }), src.Bytes()),
-		"not an SRPM":        build("ann@farm", right, []byte("#!/bin/sh\n")),
-		"a binary package":   build("ann@farm", right, bin.Bytes()),
-		"truncated":          build("ann@farm", right, src.Bytes()[:700]),
-		"kill by a guest":    second(a.Person("guest@farm").Kill(ctx, 1)),
-		"kill of nothing":    second(a.Person("root@farm").Kill(ctx, 100_000)),
-		"retire by anybody":  second(a.Person("ann@farm").Retire(ctx, wire.Retirement{Uid: 1})),
-		"pause by anybody":   second(a.Person("ann@farm").SetPaused(ctx, true)),
-		"list by a stranger": second(a.Person(stranger).Jobs(ctx, wire.ListFilter{})),
+		"no capability":       build("guest@farm", right, src.Bytes()),
+		"no user":             build(stranger, right, src.Bytes()),
+		"no name":             build("", right, src.Bytes()),
+		"unknown target":      build("ann@farm", with(func(s *wire.Submission) { s.Target = "devle" }), src.Bytes()),
+		"illegal package":     build("ann@farm", with(func(s *wire.Submission) { s.Package = "../new" }), src.Bytes()),
+		"not an SRPM":         build("ann@farm", right, []byte("#!/bin/sh\n")),
+		"a binary package":    build("ann@farm", right, bin.Bytes()),
+		"truncated":           build("ann@farm", right, src.Bytes()[:700]),
+		"kill by a guest":     second(a.Person("guest@farm").Kill(ctx, 1)),
+		"kill of nothing":     second(a.Person("root@farm").Kill(ctx, 100_000)),
+		"priority by anybody": second(a.Person("ann@farm").SetPriority(ctx, wire.Reorder{Uid: 1, Priority: 5})),
+		"no priority":         second(a.Person("root@farm").SetPriority(ctx, wire.Reorder{Uid: 1, Priority: 101})),
+		"hurry":               build("ann@farm", with(func(s *wire.Submission) { s.Priority = 1 }), src.Bytes()),
+		"retire by anybody":   second(a.Person("ann@farm").Retire(ctx, wire.Retirement{Uid: 1})),
+		"pause by anybody":    second(a.Person("ann@farm").SetPaused(ctx, true)),
+		"list by a stranger":  second(a.Person(stranger).Jobs(ctx, wire.ListFilter{})),
 	}
 	jobs, err := everyJob(a.ctx, a.db)
 	if err != nil {

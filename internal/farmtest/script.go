@@ -57,8 +57,10 @@ func (s *script) act() {
 		s.kill()
 	case n < 52:
 		s.retire()
-	case n < 55:
+	case n < 54:
 		s.requeue()
+	case n < 55:
+		s.priority()
 	case n < 56:
 		s.pause()
 	case n < 57:
@@ -207,6 +209,19 @@ func (s *script) kill() {
 func (s *script) requeue() {
 	uid := max(1, s.w.heard(0)-plague.JobID(s.dice.IntN(8)))
 	s.ask("requeue", uid, "root@farm", func(ctx context.Context, p *Person) (string, error) { return p.Requeue(ctx, uid) })
+}
+
+// priority has a job go before or after others, or tries to.
+func (s *script) priority() {
+	d := s.dice
+	uid, who, n := max(1, s.w.heard(0)-plague.JobID(d.IntN(8))), users()[d.IntN(3)].Email, d.IntN(24)-12
+	s.ask("priority", uid, who, func(ctx context.Context, p *Person) (string, error) {
+		said, err := p.SetPriority(ctx, wire.Reorder{Uid: uid, Priority: n})
+		if err == nil && n > 0 && who != "root@farm" {
+			s.w.broken("5: %s gave job %d the priority %d", who, uid, n)
+		}
+		return said, err
+	})
 }
 
 // retire takes what a job has published out of its repository, or tries to.

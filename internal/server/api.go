@@ -23,6 +23,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallRequeueJob, "Begins another run of a failed or killed job.", "string", s.requeue),
 		method(wire.CallFinishJob, "Ends a job's wait for its signature: it was released elsewhere.", "string", s.finish),
 		method(wire.CallRetireJob, "Takes a published job's RPMs out of their repository with the next snapshot; takes uid and why.", "string", s.retire),
+		method(wire.CallSetPriority, "Changes the priority of a job that has not come to rest; takes uid and priority.", "string", s.setPriority),
 		method(wire.CallSetPaused, "Pauses the farm: jobs that wait go on waiting. Or lets it go on.", "string", s.setPaused),
 		method(wire.CallChangeUser, "Adds, modifies or deletes a user: verb, email, words; answers with the user.", "struct", s.changeUser),
 		{Name: wire.CallUsers, Signatures: [][]string{{"array"}}, Help: "Lists the users with their capabilities.", Func: s.users},

@@ -92,6 +92,9 @@ func (s *Server) advance(ctx context.Context, p **planner) error {
 func (p *planner) apply(events []plague.Event) (rebuild bool) {
 	for _, e := range events {
 		p.seen = e.ID
+		if e.What == "priority" { // of any of a job's arch jobs
+			return true
+		}
 		if e.ArchJob == 0 || e.What != "arch_job" {
 			continue
 		}

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"testing"
 	"time"
 
@@ -72,7 +72,7 @@ func (h *history) happen() {
 	db, ctx, now := h.s.DB, h.t.Context(), time.Now()
 	held, err := db.Held(ctx, "")
 	h.must(err)
-	n := h.dice.IntN(10)
+	n := h.dice.IntN(11)
 	switch {
 	case n < 3:
 		h.build()
@@ -80,6 +80,8 @@ func (h *history) happen() {
 		_ = db.Kill(ctx, now, "root@farm", h.jobs[h.dice.IntN(len(h.jobs))]) // it may have ended
 	case n < 5:
 		h.p = nil // another leader
+	case n == 10 && len(h.jobs) > 0:
+		_ = db.SetPriority(ctx, now, "root@farm", h.jobs[h.dice.IntN(len(h.jobs))], h.dice.IntN(5)-3) // it may have ended
 	case len(held) == 0:
 	case n < 7:
 		a := held[h.dice.IntN(len(held))]
@@ -113,7 +115,7 @@ func TestPictureIsARebuild(t *testing.T) {
 			h.must(h.s.advance(t.Context(), &h.p))
 			fresh, err := h.s.picture(t.Context())
 			h.must(err)
-			if got, want := h.p.queue.IDs(), fresh.queue.IDs(); !slices.Equal(got, want) {
+			if got, want := items(h.p), items(fresh); !reflect.DeepEqual(got, want) {
 				t.Fatalf("seed %d, step %d: the queue is %v, a rebuild says %v", seed, step, got, want)
 			}
 			if !maps.Equal(h.p.busy, fresh.busy) {
@@ -126,6 +128,15 @@ func TestPictureIsARebuild(t *testing.T) {
 			t.Error("nothing ever waited")
 		}
 	}
+}
+
+func items(p *planner) []sched.Item {
+	var all []sched.Item
+	for _, id := range p.queue.IDs() {
+		it, _ := p.queue.Find(id)
+		all = append(all, it)
+	}
+	return all
 }
 
 // An id below the newest that becomes visible late, as PostgreSQL allows, is

@@ -34,7 +34,7 @@ func (s *Server) record(j plague.Job, arches []plague.ArchJob) wire.JobRecord {
 		Uid: j.UID, Package: j.Package, Source: j.Source, Username: j.User, Status: string(j.State),
 		Starttime: unix(j.QueuedAt), Endtime: unix(j.EndedAt),
 		RpmEpoch: j.Epoch, RpmVersion: j.Version, RpmRelease: j.Release, Archjobs: []wire.ArchJobRecord{},
-		Target: j.Target, Run: j.Run, Scratch: j.Scratch, WaitsFor: j.After, Reason: j.Reason, Snapshot: j.Snapshot,
+		Target: j.Target, Run: j.Run, Scratch: j.Scratch, WaitsFor: j.After, Priority: j.Priority, Reason: j.Reason, Snapshot: j.Snapshot,
 		Results: ResultDir(j), Final: j.Final(), Resting: j.Resting(),
 	}
 	if t := s.target(j.Target); t != nil {

@@ -58,6 +58,9 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 	if err := rpm.ValidName(in.Package); err != nil {
 		return wire.Submitted{}, plague.Refuse(plague.ErrInvalid, "The package name contained an illegal character: "+err.Error(), "")
 	}
+	if err := mayPriority(u, in.Priority); err != nil {
+		return wire.Submitted{}, err
+	}
 	if in.Tag != "" {
 		return s.submitTag(ctx, u, t, in)
 	}
@@ -93,7 +96,7 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 	n := h.NEVRA()
 	uid, err := s.DB.Submit(ctx, time.Now(), store.NewJob{
 		User: u.Email, Package: in.Package, Source: in.Source, SRPM: in.SRPM, SRPMSize: size, Target: t.String(),
-		Scratch: in.Scratch, After: in.After, Priority: s.priority(u, in.Priority),
+		Scratch: in.Scratch, After: in.After, Priority: in.Priority,
 		Epoch: fmt.Sprint(n.Epoch), Version: n.Version, Release: n.Release,
 	})
 	if err != nil {
@@ -101,15 +104,6 @@ func (s *Server) submit(ctx context.Context, in wire.Submission) (wire.Submitted
 	}
 	s.Log.InfoContext(ctx, "job submitted", "job", uid, "package", in.Package, "target", t.String(), "user", u.Email)
 	return wire.Submitted{UID: uid, Message: fmt.Sprintf("Package %s enqueued.", in.Package)}, nil
-}
-
-// priority is what a user gets of what he asks for: lower than everybody's
-// always, higher only with server_admin.
-func (s *Server) priority(u plague.User, asked int) int {
-	if asked > 0 && !u.Can(plague.ServerAdmin) {
-		return 0
-	}
-	return max(-100, min(100, asked))
 }
 
 func (s *Server) wantUpload(in wire.Submission, digest artifact.Digest) (wire.Submitted, error) {

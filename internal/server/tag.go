@@ -43,7 +43,7 @@ func (s *Server) submitTag(ctx context.Context, u plague.User, t *plague.Target,
 	}
 	uid, err := s.DB.Submit(ctx, time.Now(), store.NewJob{
 		User: u.Email, Package: in.Package, Source: in.Tag, Target: t.String(),
-		Scratch: in.Scratch, After: in.After, Priority: s.priority(u, in.Priority),
+		Scratch: in.Scratch, After: in.After, Priority: in.Priority,
 	})
 	if err != nil {
 		return wire.Submitted{}, err

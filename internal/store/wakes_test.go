@@ -30,6 +30,7 @@ func TestWakes(t *testing.T) {
 		}{
 			{"submit", func() { f.submit(newJob("a", "1")); f.submit(newJob("b", "1")) }, []store.Topic{store.TopicJobs, store.TopicEvents}},
 			{"begin", func() { f.begin(1) }, []store.Topic{store.TopicJobs, store.TopicEvents}},
+			{"priority", func() { f.must(f.SetPriority(f.ctx, f.now, "x", 1, 3)); f.must(f.SetPriority(f.ctx, f.now, "x", 1, 3)) }, []store.Topic{store.TopicJobs, store.TopicQueue, store.TopicEvents}},
 			{"build", func() {
 				f.must(f.Build(f.ctx, f.term, f.now, 1, 1, built("x86_64"), pin))
 			}, []store.Topic{store.TopicQueue, store.TopicEvents}},
@@ -37,7 +38,11 @@ func TestWakes(t *testing.T) {
 			{"accept", func() { f.accept() }, []store.Topic{store.TopicOrders, store.TopicPublish, store.TopicEvents}},
 			{"kill", func() { f.must(f.Kill(f.ctx, f.now, "x", 1)) }, []store.Topic{store.TopicJobs, store.TopicQueue, store.TopicOrders, store.TopicEvents}},
 			{"pause", func() { f.must(f.SetPaused(f.ctx, f.now, "x", true)) }, []store.Topic{store.TopicFarm, store.TopicJobs, store.TopicEvents}},
-			{"refused", func() { f.refused(f.Kill(f.ctx, f.now, "x", 1), plague.ErrConflict) }, nil},
+			{"refused", func() {
+				f.refused(f.Kill(f.ctx, f.now, "x", 1), plague.ErrConflict)
+				f.refused(f.SetPriority(f.ctx, f.now, "x", 1, 3), plague.ErrConflict)
+				f.refused(f.SetPriority(f.ctx, f.now, "x", 100, 3), plague.ErrNotFound)
+			}, nil},
 		}
 		all := map[store.Topic]*store.Waker{}
 		for _, topic := range []store.Topic{store.TopicJobs, store.TopicQueue, store.TopicOrders, store.TopicPublish, store.TopicChores, store.TopicEvents, store.TopicFarm} {

@@ -87,6 +87,7 @@ type JobRecord struct {
 	Run            int
 	Scratch        bool
 	WaitsFor       plague.JobID
+	Priority       int
 	Reason         string
 	Snapshot       int64
 	Results        string // path below the web's address
@@ -100,6 +101,12 @@ type JobRecord struct {
 	RetiredBy      string
 	RetiredWhy     string
 	RetiredIn      int64 // the first snapshot without its RPMs; 0: not yet
+}
+
+// Reorder is what set_priority takes.
+type Reorder struct {
+	Uid      plague.JobID
+	Priority int
 }
 
 // Retirement is what retire_job takes.
@@ -260,6 +267,11 @@ func (u *User) Requeue(ctx context.Context, uid plague.JobID) (string, error) {
 // Finish ends a job's wait for its signature and says so.
 func (u *User) Finish(ctx context.Context, uid plague.JobID) (string, error) {
 	return call[string](ctx, u.RPC, CallFinishJob, uid)
+}
+
+// SetPriority has a job go before or after others and says so.
+func (u *User) SetPriority(ctx context.Context, in Reorder) (string, error) {
+	return call[string](ctx, u.RPC, CallSetPriority, in)
 }
 
 // Retire has a published job's RPMs leave their repository and says so.

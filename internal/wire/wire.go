@@ -44,6 +44,7 @@ const (
 	CallRequeueJob     = "requeue_job"
 	CallFinishJob      = "finish_job"
 	CallRetireJob      = "retire_job"
+	CallSetPriority    = "set_priority"
 	CallSetPaused      = "set_paused"
 	CallEvents         = "events"
 	CallUsers          = "users"
