@@ -17,7 +17,7 @@ const memoryHistory = 100_000
 func (b *Bench) memory(ctx context.Context) ([]Figure, error) {
 	var figures []Figure
 	err := b.with(ctx, Shape{Builders: 1, History: memoryHistory}, func(f *Farm) error {
-		if _, _, err := f.waits(ctx, 20); err != nil {
+		if _, err := f.waits(ctx, 20); err != nil {
 			return err
 		}
 		if _, err := f.pages(ctx, "SQLite", memoryHistory+23); err != nil {

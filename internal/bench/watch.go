@@ -22,6 +22,7 @@ const patience = 3 * time.Minute
 type watcher struct {
 	client *Client
 	since  plague.EventID
+	queued map[plague.JobID]time.Time // when an arch job of it was first seen
 }
 
 func (f *Farm) watcher(ctx context.Context) (*watcher, error) {
@@ -29,7 +30,7 @@ func (f *Farm) watcher(ctx context.Context) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{client: c}
+	w := &watcher{client: c, queued: map[plague.JobID]time.Time{}}
 	for {
 		e, err := c.Events(ctx, wire.EventsFilter{Since: w.since, Limit: 1000})
 		if err != nil {
@@ -60,6 +61,8 @@ func (w *watcher) published(ctx context.Context, jobs ...plague.JobID) (time.Tim
 		w.since = got.Next
 		for _, e := range got.Events {
 			switch to := plague.JobState(e.To); {
+			case e.What == "arch_job" && e.From == "":
+				w.queued[e.Job] = now
 			case e.What != "job" || !open[e.Job]:
 			case to == plague.JobNeedSign:
 				delete(open, e.Job)
