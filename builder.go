@@ -93,10 +93,11 @@ type Report struct {
 	Sequence  int64
 	Slots     int
 	Arches    []string
-	Emulated  []string // of Arches: an emulator runs their programs, slowly
-	Targets   []string // patterns, see TakesTarget
-	Suspended string   // why it takes nothing new; empty: it does
-	Free      int64    // bytes left on the disk that builds use
+	Emulated  []string  // of Arches: an emulator runs their programs, slowly
+	Targets   []string  // patterns, see TakesTarget
+	Suspended string    // why it takes nothing new; empty: it does
+	Free      int64     // bytes left on the disk that builds use
+	Now       time.Time // by the builder's clock
 	Attempts  []AttemptReport
 }
 

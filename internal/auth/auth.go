@@ -21,6 +21,7 @@ const (
 	Users    Act = "change users"
 	Retire   Act = "retire"
 	Builders Act = "update the builders"
+	Drain    Act = "drain or resume a builder"
 	Hurry    Act = "ask for a priority above 0"
 	Reorder  Act = "change the priority"
 )

@@ -185,7 +185,7 @@ func (b *Builder) report() plague.Report {
 	r := plague.Report{
 		Builder: b.Name, Instance: b.instance, Version: b.version, Software: b.Software,
 		Farm: b.fence.Farm, Term: b.fence.Term, Sequence: b.fence.Sequence,
-		Slots: b.Slots, Arches: b.Arches, Emulated: b.Emulated, Targets: b.Targets, Suspended: b.suspended, Free: b.free,
+		Slots: b.Slots, Arches: b.Arches, Emulated: b.Emulated, Targets: b.Targets, Suspended: b.suspended, Free: b.free, Now: time.Now(),
 	}
 	for _, a := range b.attempts {
 		r.Attempts = append(r.Attempts, a.report)

@@ -46,7 +46,7 @@ address, port and arches override it.`,
 		},
 	}
 	d.add(c, defaultBuilderConfig)
-	c.AddCommand(rebindCommand(s))
+	add(c, "", []*cobra.Command{listBuildersCommand(s, "list"), showBuilderCommand(s), drainCommand(s), resumeCommand(s), rebindCommand(s)})
 	return c
 }
 

@@ -10,16 +10,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func listBuildersCommand(s Streams) *cobra.Command {
+// listBuildersCommand is list_builders, and `builder list`.
+func listBuildersCommand(s Streams, name string) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "list_builders",
+		Use:   name,
 		Short: "list the builders",
 		Long: `List the builders: whether they answer, their free slots, and the arches they
 build for.
 
 ` + exitCodes,
-		Example: "  plague-client list_builders",
+		Example: "  plague list_builders",
 		Args:    cobra.NoArgs,
 		RunE: withClient(func(ctx context.Context, c *client, _ []string) error {
 			all, err := c.ListBuilders(ctx)

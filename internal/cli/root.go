@@ -71,7 +71,7 @@ authority in one program.
 func clientCommands(s Streams) []*cobra.Command {
 	return []*cobra.Command{
 		buildCommand(s), listCommand(s), detailCommand(s), whyCommand(s), watchCommand(s), killCommand(s), requeueCommand(s), finishCommand(s), priorityCommand(s),
-		statusCommand(s), listBuildersCommand(s), updateBuildersCommand(s), isPausedCommand(s), pauseCommand(s), unpauseCommand(s), repoCommand(s), usersCommand(s),
+		statusCommand(s), listBuildersCommand(s, "list_builders"), updateBuildersCommand(s), isPausedCommand(s), pauseCommand(s), unpauseCommand(s), repoCommand(s), usersCommand(s),
 	}
 }
 

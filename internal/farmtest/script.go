@@ -65,6 +65,8 @@ func (s *script) act() {
 		s.pause()
 	case n < 57:
 		s.rename()
+	case n < 58:
+		s.drain()
 	case n < 60:
 		s.watch()
 	case n < 65:
@@ -281,6 +283,26 @@ func (s *script) rename() {
 		defer cancel()
 		_, err := p.UpdateBuilders(ctx)
 		w.trace.Add("root@farm", "the configuration names %s: %v; update_builders: %v", m.name, !gone, err)
+	})
+}
+
+// drain keeps a machine from getting anything new for a while, or tries to.
+func (s *script) drain() {
+	w, m := s.w, s.machine()
+	s.asked = true
+	who := []string{"ann@farm", "root@farm", "root@farm"}[s.dice.IntN(3)]
+	p, long := w.Person(who), s.while(5*time.Minute)
+	w.after(func() {
+		ctx, cancel := context.WithTimeout(w.ctx, 10*time.Minute)
+		defer cancel()
+		_, err := p.DrainBuilder(ctx, wire.Drain{Name: m.name, Why: "a whim"})
+		w.trace.Add(who, "drain %s: %v", m.name, err)
+		if err == nil && who != "root@farm" {
+			w.broken("5: %s drained %s", who, m.name)
+		}
+		w.sleep(long)
+		_, err = p.ResumeBuilder(ctx, m.name)
+		w.trace.Add(who, "resume %s: %v", m.name, err)
 	})
 }
 

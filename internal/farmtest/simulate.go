@@ -76,6 +76,11 @@ func (w *World) settle(asked bool) error {
 	if _, err := root.UpdateBuilders(w.ctx); err != nil {
 		return fmt.Errorf("have all builders back: %w", err)
 	}
+	for _, m := range w.machines {
+		if _, err := root.ResumeBuilder(w.ctx, m.name); err != nil && !refused(err) {
+			return fmt.Errorf("resume %s: %w", m.name, err)
+		}
+	}
 	return w.rest()
 }
 

@@ -30,6 +30,9 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallEvents, "Gives events after a cursor, waiting for one if asked to.", "struct", s.events),
 		{Name: wire.CallIsPaused, Signatures: [][]string{{"boolean"}}, Help: "Says whether the farm is paused.", Func: s.isPaused},
 		{Name: wire.CallListBuilders, Signatures: [][]string{{"array"}}, Help: "Lists the builders.", Func: s.listBuilders},
+		method(wire.CallBuilder, "Shows one builder: what runs on it, and what ended there last.", "struct", s.builder),
+		method(wire.CallDrainBuilder, "Keeps a builder from getting anything new; takes name and why.", "string", s.drainBuilder),
+		method(wire.CallResumeBuilder, "Ends a drain.", "string", s.resumeBuilder),
 		{Name: wire.CallUpdateBuilders, Signatures: [][]string{{"array"}}, Help: "Reads the builders of the configuration again, asks each at once, and lists them.", Func: s.updateBuilders},
 		{Name: wire.CallStatus, Signatures: [][]string{{"struct"}}, Help: "Says how the farm as a whole is.", Func: s.status},
 		{Name: wire.CallWhoAmI, Signatures: [][]string{{"struct"}}, Help: "Says who the caller is and what he may do.", Func: s.whoAmI},
@@ -40,7 +43,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 
 // method is a call with one parameter.
 func method[In, Out any](name, help, returns string, f func(context.Context, In) (Out, error)) xmlrpc.Method {
-	takes := map[reflect.Kind]string{reflect.Struct: "struct", reflect.Bool: "boolean", reflect.Int64: "int"}[reflect.TypeFor[In]().Kind()]
+	takes := map[reflect.Kind]string{reflect.Struct: "struct", reflect.Bool: "boolean", reflect.Int64: "int", reflect.String: "string"}[reflect.TypeFor[In]().Kind()]
 	return xmlrpc.Method{
 		Name: name, Help: help, Signatures: [][]string{{returns, takes}},
 		Func: func(ctx context.Context, params []any) (any, error) {

@@ -54,6 +54,7 @@ func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error 
 	}
 	if v.back == store.Refused || v.back == plague.FailureInfrastructure {
 		a.rest(now)
+		a.setback = v.why
 	}
 	_, err := db.Back(ctx, a.term, now, v.id, name, v.back, v.why, a.s.budget(v.back))
 	return err

@@ -28,6 +28,12 @@ type attendant struct {
 	trouble  string                     // why it does not answer; empty: it does
 	resting  time.Time                  // it had a setback: nothing new before this time
 	setbacks int                        // in a row
+	setback  string                     // what the last one was
+	clock    string                     // how far its clock is off; empty: it is not
+	drained  string                     // by whom and why it is; empty: it is not
+	knows    bool                       // whether it is drained was asked
+	resumed  time.Time                  // when its last drain ended
+	examined time.Time                  // when it was last looked at whether it is sick
 	double   string                     // why it is suspended until a new daemon answers: two of them under one name
 	shown    plague.Builder             // as last written to the store
 	tails    tails
@@ -145,6 +151,9 @@ func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
 	if err != nil {
 		return plague.Orders{}, err
 	}
+	if err := a.heed(ctx); err != nil {
+		return plague.Orders{}, err
+	}
 	*a.sequence++
 	o := plague.Orders{Farm: a.s.farm, Term: int64(a.term), Sequence: *a.sequence, Wait: wire.MaxWait}
 	var reported []plague.AttemptReport
@@ -182,8 +191,12 @@ func (a *attendant) take(ctx context.Context, ans answer) error {
 	}
 	a.heard, a.refusing, a.trouble = now, time.Time{}, ""
 	a.instance(ans.report)
-	a.report = &ans.report
-	if err := a.apply(ctx, now); err != nil {
+	a.report, a.clock = &ans.report, clock(ans.report, now)
+	err := a.apply(ctx, now)
+	if err == nil && a.setbacks > 0 {
+		err = a.examine(ctx, now)
+	}
+	if err != nil {
 		a.renew()
 		return err
 	}

@@ -18,6 +18,7 @@ type capacity struct {
 	// stray counts what runs there and is not the server's any more: stopped
 	// attempts that have not ended yet.
 	stray int
+	most  int // slots that are used at a time: all, or fewer while it is tried
 }
 
 // planner is the leader's picture of the queue, rebuilt from the store when it
@@ -206,7 +207,7 @@ func (s *Server) room(p *planner) ([]sched.Capacity, map[sched.Share]int) {
 	var room []sched.Capacity
 	for _, c := range s.capacity {
 		if c.takes {
-			c.Free = c.Slots - c.stray - used[c.Name]
+			c.Free = min(c.Slots, c.most) - c.stray - used[c.Name]
 			room = append(room, c.Capacity)
 		}
 	}

@@ -22,6 +22,7 @@ type roster struct {
 	links   []Link
 	pokes   map[string]chan struct{} // by builder: its orders have changed
 	changed chan struct{}            // closed when links is another
+	drains  map[string]store.Drain   // by builder: the last; nil: not asked yet
 }
 
 func newRoster(links []Link) *roster {

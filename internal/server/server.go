@@ -148,6 +148,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.DB.Listen(ctx) })
 	g.Go(func() error { return s.rereading(ctx) })
+	g.Go(func() error { return s.draining(ctx) })
 	g.Go(func() error { return s.leadership(ctx) })
 	for range downloaders {
 		g.Go(func() error { return s.downloads(ctx) })

@@ -58,7 +58,10 @@ func (a *attendant) room() capacity {
 		return c
 	}
 	c.Arches, c.Emulated, c.Targets, c.Slots = a.report.Arches, a.report.Emulated, a.report.Targets, a.report.Slots
-	c.takes = a.report.Suspended == "" && a.double == "" && a.trouble == "" && time.Now().After(a.resting)
+	c.takes = a.report.Suspended == "" && a.double == "" && a.trouble == "" && a.clock == "" && a.knows && a.drained == "" && time.Now().After(a.resting)
+	if c.most = c.Slots; a.setbacks >= ailsAfter {
+		c.most = 1
+	}
 	for _, r := range a.report.Attempts {
 		if _, ours := a.namedIn[r.AttemptID]; !ours && !r.Phase.Ended() && r.Refused == "" {
 			c.stray++
@@ -73,12 +76,12 @@ func (a *attendant) show(ctx context.Context, now time.Time) error {
 	if r := a.report; r != nil {
 		b.Alive = now.Sub(a.heard) < a.s.Options.Lease && a.refusing.IsZero()
 		b.Instance, b.Arches, b.Targets, b.Slots = r.Instance, r.Arches, r.Targets, r.Slots
-		b.Suspended = cmp.Or(a.trouble, a.double, r.Suspended)
+		b.Suspended = cmp.Or(a.trouble, a.double, a.drained, r.Suspended, a.clock, a.ails())
 		b.SeenAt = a.heard
 		b.Free = max(0, r.Slots-running(r.Attempts))
 	}
 	a.s.setCapacity(a.room())
-	if same(b, a.shown) {
+	if same(b, a.shown) || !a.knows { // nobody is told that it takes work who may be drained
 		return nil
 	}
 	if err := a.s.DB.NoteBuilder(ctx, a.term, now, b); err != nil {

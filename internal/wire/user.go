@@ -132,6 +132,32 @@ type BuilderRecord struct {
 	Seen      int64 // unix seconds of the last answer; 0: never
 }
 
+// BuilderDetail is what builder answers.
+type BuilderDetail struct {
+	BuilderRecord
+	Running []BuilderAttempt
+	Ended   []BuilderAttempt // the newest first
+}
+
+// BuilderAttempt is an attempt that runs on a builder, or ended there.
+type BuilderAttempt struct {
+	Uid       plague.JobID
+	Package   string
+	Arch      string
+	Attempt   int
+	Status    string // of what runs the arch job's state, of what ended its outcome
+	Phase     string // of what runs
+	Starttime int64
+	Endtime   int64
+	Reason    string
+}
+
+// Drain is what drain_builder takes.
+type Drain struct {
+	Name string
+	Why  string
+}
+
 // EventsFilter is what events takes.
 type EventsFilter struct {
 	Since plague.EventID // below 0: answers with where the stream ends now, and no event
@@ -202,6 +228,21 @@ func (u *User) Events(ctx context.Context, f EventsFilter) (Events, error) {
 // ListBuilders lists the builders.
 func (u *User) ListBuilders(ctx context.Context) ([]BuilderRecord, error) {
 	return call[[]BuilderRecord](ctx, u.RPC, CallListBuilders)
+}
+
+// Builder shows one builder.
+func (u *User) Builder(ctx context.Context, name string) (BuilderDetail, error) {
+	return call[BuilderDetail](ctx, u.RPC, CallBuilder, name)
+}
+
+// DrainBuilder keeps a builder from getting anything new and says so.
+func (u *User) DrainBuilder(ctx context.Context, in Drain) (string, error) {
+	return call[string](ctx, u.RPC, CallDrainBuilder, in)
+}
+
+// ResumeBuilder ends a drain and says so.
+func (u *User) ResumeBuilder(ctx context.Context, name string) (string, error) {
+	return call[string](ctx, u.RPC, CallResumeBuilder, name)
 }
 
 // UpdateBuilders has the server read its builders again, and lists them.
