@@ -99,8 +99,9 @@ func hot(f *farm, n int) []hotRead {
 			return err
 		}},
 		{"Decisions", []any{n / 2}, func(db *store.DB) error { _, err := db.Decisions(ctx, middle); return err }},
-		{"Uploaded", []any{"dev@example.com"}, func(db *store.DB) error { _, err := db.Uploaded(ctx, "dev@example.com"); return err }},
+		{"Uploaded", []any{"dev@example.com", ""}, func(db *store.DB) error { _, err := db.Uploaded(ctx, "dev@example.com"); return err }},
 		{"Referenced", []any{digest("x")}, func(db *store.DB) error { _, err := db.Referenced(ctx, digest("x")); return err }},
+		{"PastOf", []any{"builder1", 0, 20}, func(db *store.DB) error { _, err := db.PastOf(ctx, "builder1", time.Time{}, 20); return err }},
 		{"Counts", nil, func(db *store.DB) error { _, err := db.Counts(ctx); return err }},
 	}
 	for _, l := range []struct {
@@ -170,7 +171,7 @@ func (f *farm) plans(n int) {
 // wasteful is what no plan may have: a table that grows read from end to end,
 // or sorted. To walk all jobs along the key until a page is full is fine.
 var wasteful = regexp.MustCompile(`Seq Scan on (jobs|arch_jobs|events|members|attempts|pins)|Bitmap Heap Scan on (jobs|events)|` +
-	`SCAN (a|j|m|p|jobs|arch_jobs|events|members|attempts|pins)\b`)
+	`SCAN (a|j|m|p|t|jobs|arch_jobs|events|members|attempts|pins)\b`)
 
 func (f *farm) plan(db *sql.DB, query string, args []any) string {
 	f.t.Helper()
