@@ -34,13 +34,15 @@ type Job struct {
 	Epoch    string
 	Version  string
 	Release  string
-	Pin      Pin       // what its buildroots see; set at prep → building
-	Reason   string    // why it failed or was killed, for people
-	Snapshot int64     // number of the snapshot that first holds it; 0: none
-	QueuedAt time.Time // when this run was submitted
-	BegunAt  time.Time // when it left waiting; zero: it has not
-	EndedAt  time.Time // when it came to rest; zero: it has not
-	StateAt  time.Time // when it came into its state
+	Pin      Pin    // what its buildroots see; set at prep → building
+	Reason   string // why it failed or was killed, for people
+	Snapshot int64  // number of the snapshot that first holds it; 0: none
+
+	SubmittedAt time.Time // no requeue changes it
+	QueuedAt    time.Time // when this run was submitted
+	BegunAt     time.Time // when it left waiting; zero: it has not
+	EndedAt     time.Time // when it came to rest; zero: it has not
+	StateAt     time.Time // when it came into its state
 }
 
 // A Pin is the state of the repositories that all arch jobs and attempts of

@@ -34,6 +34,7 @@ func audits() []struct{ rule, query string } {
 		{"a published job names a snapshot that is", `SELECT uid FROM jobs AS j WHERE state IN ('repodone', 'needsign', 'released')
 			AND NOT EXISTS (SELECT 1 FROM snapshots AS s WHERE s.target = j.target AND s.number = j.snapshot)`},
 		{"the pointer is at the newest snapshot", `SELECT p.number FROM pointers AS p WHERE number <> (SELECT MAX(number) FROM snapshots AS s WHERE s.target = p.target AND s.line = p.line)`},
+		{"a requeue leaves the time of the submission", `SELECT uid FROM jobs AS j WHERE submitted_at <> (SELECT at FROM events AS e WHERE e.uid = j.uid ORDER BY id LIMIT 1)`},
 		{"nobody rests in a state that is passed through", `SELECT uid FROM jobs WHERE state IN ('initialize', 'repodone') OR state = 'finished' AND scratch = 0`},
 		{"a run that builds is pinned", `SELECT uid FROM jobs AS j WHERE state IN ('building', 'addtorepo', 'needsign')
 			AND NOT EXISTS (SELECT 1 FROM pins AS p WHERE p.uid = j.uid AND p.run = j.run)`},

@@ -45,9 +45,9 @@ func (tx *tx) history(now time.Time, target, arch string, from, to, n int) error
 		args  []any
 	}{
 		{`INSERT INTO jobs (uid, username, package, source, srpm, srpm_size, target, state, scratch, after_uid, priority, epoch, version, release, reason,
-			queued_at, begun_at, ended_at, state_at) ` + numbers + `SELECT i, 'packager' || (i % 50) || '@example.com', 'package' || (i % 20000),
+			submitted_at, queued_at, begun_at, ended_at, state_at) ` + numbers + `SELECT i, 'packager' || (i % 50) || '@example.com', 'package' || (i % 20000),
 			'package' || (i % 20000) || '-' || i || '-1.src.rpm', 'digest' || i, 100000, CAST($5 AS TEXT),
-			CASE WHEN i % 25 = 0 THEN 'failed' ELSE 'needsign' END, 0, 0, 0, '0', CAST(i AS TEXT), '1', '', ` + at + `, ` + at + `, ` + at + `, ` + at + ` FROM n`,
+			CASE WHEN i % 25 = 0 THEN 'failed' ELSE 'needsign' END, 0, 0, 0, '0', CAST(i AS TEXT), '1', '', ` + at + `, ` + at + `, ` + at + `, ` + at + `, ` + at + ` FROM n`,
 			[]any{from, to, us(now), n, target}},
 		{`INSERT INTO arch_jobs (uid, run, kind, arch, state, attempt, token, builder, phase, queued_at, begun_at, ended_at, state_at) ` +
 			numbers + `SELECT i, 1, 'build', CAST($5 AS TEXT), CASE WHEN i % 25 = 0 THEN 'failed' ELSE 'done' END, 1, 'token', 'builder' || (i % 9), 'done',

@@ -13,7 +13,7 @@ import (
 )
 
 const jobColumns = `uid, run, username, package, source, srpm, srpm_size, target, state, scratch, after_uid, priority,
-	epoch, version, release, reason, snapshot, queued_at, begun_at, ended_at, state_at`
+	epoch, version, release, reason, snapshot, submitted_at, queued_at, begun_at, ended_at, state_at`
 
 // prefixed gives columns with a table's name before each.
 func prefixed(table, columns string) string {
@@ -28,11 +28,11 @@ func prefixed(table, columns string) string {
 func jobFields() ([]any, func() plague.Job) {
 	var j plague.Job
 	var scratch int
-	var queued, begun, ended, state int64
+	var submitted, queued, begun, ended, state int64
 	return []any{&j.UID, &j.Run, &j.User, &j.Package, &j.Source, &j.SRPM, &j.SRPMSize, &j.Target, &j.State, &scratch, &j.After, &j.Priority,
-			&j.Epoch, &j.Version, &j.Release, &j.Reason, &j.Snapshot, &queued, &begun, &ended, &state}, func() plague.Job {
+			&j.Epoch, &j.Version, &j.Release, &j.Reason, &j.Snapshot, &submitted, &queued, &begun, &ended, &state}, func() plague.Job {
 			j.Scratch = scratch != 0
-			j.QueuedAt, j.BegunAt, j.EndedAt, j.StateAt = timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
+			j.SubmittedAt, j.QueuedAt, j.BegunAt, j.EndedAt, j.StateAt = timeOf(submitted), timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
 			return j
 		}
 }
@@ -57,73 +57,6 @@ func (db *DB) Job(ctx context.Context, uid plague.JobID) (plague.Job, error) {
 	return j, db.trouble(err)
 }
 
-// Filter chooses jobs for a list. Zero members choose everything.
-type Filter struct {
-	States        []plague.JobState
-	User          string
-	Package       string
-	Target        string
-	Since, Until  time.Time    // submitted between
-	Before, After plague.JobID // uids below and above: the key of the next page
-	Oldest        bool         // oldest first; otherwise newest
-	Limit         int          // at most 1000
-}
-
-// Jobs lists jobs by uid. Pages are by key: the thousandth costs what the
-// first does.
-func (db *DB) Jobs(ctx context.Context, f Filter) ([]plague.Job, error) {
-	var where []string
-	var args []any
-	and := func(condition string, value any) {
-		args = append(args, value)
-		where = append(where, fmt.Sprintf(condition, len(args)))
-	}
-	if f.User != "" {
-		and("username = $%d", f.User)
-	}
-	if f.Package != "" {
-		and("package = $%d", f.Package)
-	}
-	if f.Target != "" {
-		and("target = $%d", f.Target)
-	}
-	if !f.Since.IsZero() {
-		and("queued_at >= $%d", us(f.Since))
-	}
-	if !f.Until.IsZero() {
-		and("queued_at < $%d", us(f.Until))
-	}
-	if f.Before > 0 {
-		and("uid < $%d", f.Before)
-	}
-	if f.After > 0 {
-		and("uid > $%d", f.After)
-	}
-	order := " ORDER BY uid DESC"
-	if f.Oldest {
-		order = " ORDER BY uid"
-	}
-	limit := min(max(f.Limit, 1), 1000)
-	if len(f.States) == 0 {
-		js, err := collect(reader{ctx, db}, scanJob, fmt.Sprintf(`SELECT %s FROM jobs%s%s LIMIT %d`, jobColumns, conditions(where), order, limit), args...)
-		return js, db.trouble(err)
-	}
-	// One branch for each state, so that each reads a page of its index and
-	// none sorts a history.
-	var branches []string
-	for _, state := range f.States {
-		if known := is(state); known != "" {
-			mine := append(where[:len(where):len(where)], known)
-			branches = append(branches, fmt.Sprintf(`SELECT * FROM (SELECT %s FROM jobs%s%s LIMIT %d) AS s%d`, jobColumns, conditions(mine), order, limit, len(branches)))
-		}
-	}
-	if len(branches) == 0 {
-		return nil, nil
-	}
-	js, err := collect(reader{ctx, db}, scanJob, fmt.Sprintf(`SELECT * FROM (%s) AS p%s LIMIT %d`, strings.Join(branches, ` UNION ALL `), order, limit), args...)
-	return js, db.trouble(err)
-}
-
 // is spells a state out; empty for what is none. With a parameter PostgreSQL
 // plans for the average state, and to list a rare one it reads the million jobs
 // of the others, by uid.
@@ -132,13 +65,6 @@ func is(state plague.JobState) string {
 		return ""
 	}
 	return "state = '" + string(state) + "'"
-}
-
-func conditions(where []string) string {
-	if len(where) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(where, " AND ")
 }
 
 // JobsIn lists jobs in one state by uid, those above a uid: the key of the next

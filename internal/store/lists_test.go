@@ -25,6 +25,10 @@ func TestJobs(t *testing.T) {
 			case 2:
 				f.begin(uid)
 			}
+			if i%8 == 5 {
+				f.must(f.Requeue(f.ctx, f.later(time.Second), n.User, uid))
+				f.must(f.Kill(f.ctx, f.now, n.User, uid))
+			}
 			j := f.job(uid)
 			j.Pin = plague.Pin{}
 			all = append(all, j)
@@ -45,12 +49,16 @@ func TestJobs(t *testing.T) {
 					}
 					for _, j := range got {
 						want := all[j.UID-1]
-						if j.Pin = (plague.Pin{}); j.State != want.State || j.User != want.User || !j.QueuedAt.Equal(want.QueuedAt) || !j.EndedAt.Equal(want.EndedAt) {
+						if j.Pin = (plague.Pin{}); j.State != want.State || j.User != want.User || !j.SubmittedAt.Equal(want.SubmittedAt) || !j.QueuedAt.Equal(want.QueuedAt) || !j.EndedAt.Equal(want.EndedAt) {
 							t.Errorf("listed %+v\nstored %+v", j, want)
 						}
 					}
 				}
 			}
+		}
+		for _, filter := range []store.Filter{{Before: 99}, {After: 99}} {
+			_, err := f.Jobs(f.ctx, filter)
+			f.refused(err, plague.ErrNotFound, "there is no job 99")
 		}
 		js, err := f.JobsIn(f.ctx, plague.JobPrep, 0, 2)
 		f.must(err)
@@ -74,7 +82,7 @@ func choose(all []plague.Job, f store.Filter) []plague.Job {
 	var chosen []plague.Job
 	for _, j := range all {
 		if f.User != "" && j.User != f.User || f.Package != "" && j.Package != f.Package || f.Target != "" && j.Target != f.Target ||
-			!f.Since.IsZero() && j.QueuedAt.Before(f.Since) || !f.Until.IsZero() && !j.QueuedAt.Before(f.Until) ||
+			!f.Since.IsZero() && j.SubmittedAt.Before(f.Since) || !f.Until.IsZero() && !j.SubmittedAt.Before(f.Until) ||
 			f.Before > 0 && j.UID >= f.Before || f.After > 0 && j.UID <= f.After || len(f.States) > 0 && !slices.Contains(f.States, j.State) {
 			continue
 		}

@@ -50,8 +50,8 @@ func (db *DB) Submit(ctx context.Context, at time.Time, n NewJob) (plague.JobID,
 				return err
 			}
 		}
-		err := tx.row(`INSERT INTO jobs (username, package, source, srpm, srpm_size, target, state, scratch, after_uid, priority, epoch, version, release, queued_at, state_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14) RETURNING uid`,
+		err := tx.row(`INSERT INTO jobs (username, package, source, srpm, srpm_size, target, state, scratch, after_uid, priority, epoch, version, release, submitted_at, queued_at, state_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14) RETURNING uid`,
 			n.User, n.Package, n.Source, n.SRPM, n.SRPMSize, n.Target, plague.JobWaiting, flag(n.Scratch), n.After, n.Priority,
 			n.Epoch, n.Version, n.Release, us(at)).Scan(&uid)
 		if err != nil {
