@@ -79,3 +79,17 @@ func BenchmarkSubmit(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWalk is what a job costs from its submission until it waits to be
+// published, after 200,000 of the past: every index of jobs has its share.
+func BenchmarkWalk(b *testing.B) {
+	for _, name := range []string{"sqlite", "postgres"} {
+		b.Run(name, func(b *testing.B) {
+			f := benchFarm(b, name)
+			f.must(f.AddHistory(f.ctx, f.now, target, "x86_64", 200_000))
+			for i := 0; b.Loop(); i++ {
+				f.done(f.submit(newJob(fmt.Sprint("walk", i), "1")), "x86_64")
+			}
+		})
+	}
+}
