@@ -1,7 +1,9 @@
 package plague
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -85,6 +87,22 @@ func JobStates() []JobState {
 		JobWaiting, JobInitialize, JobCheckout, JobMakeSRPM, JobPrep, JobBuilding, JobFinished,
 		JobAddToRepo, JobRepoDone, JobNeedSign, JobReleased, JobFailed, JobKilled,
 	}
+}
+
+// NamedState gives the state that a person named.
+func NamedState(word string) (JobState, error) {
+	if s := JobState(word); slices.Contains(JobStates(), s) {
+		return s, nil
+	}
+	var words []string
+	for _, s := range JobStates() {
+		words = append(words, string(s))
+	}
+	hint := "the states are " + strings.Join(words, ", ")
+	if near := Nearest(word, words); near != "" {
+		hint = "did you mean " + near + "? " + hint
+	}
+	return "", Refuse(ErrInvalid, fmt.Sprintf("there is no state %q", word), hint)
 }
 
 // next is the table of a run of a job. A kill is legal until the publish

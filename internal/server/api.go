@@ -16,7 +16,7 @@ import (
 func (s *Server) UserMethods() []xmlrpc.Method {
 	return append(s.legacyMethods(), []xmlrpc.Method{
 		method(wire.CallSubmit, "Asks for a build of an SRPM named by its SHA-256; answers whether it has to be uploaded first.", "struct", s.submitOrTell),
-		method(wire.CallJobs, "Lists jobs, newest first; takes a filter.", "array", s.jobs),
+		method(wire.CallJobs, "Lists jobs, those submitted last first; takes a filter.", "array", s.jobs),
 		method(wire.CallJob, "Gives one job with its arch jobs.", "struct", s.job),
 		method(wire.CallWhy, "Says why a job is as it is: what it waits for and until when, why it failed, who killed it.", "struct", s.whyJob),
 		method(wire.CallKill, "Stops a job. Legal until it is published.", "string", s.kill),
@@ -35,6 +35,7 @@ func (s *Server) UserMethods() []xmlrpc.Method {
 		method(wire.CallResumeBuilder, "Ends a drain.", "string", s.resumeBuilder),
 		{Name: wire.CallUpdateBuilders, Signatures: [][]string{{"array"}}, Help: "Reads the builders of the configuration again, asks each at once, and lists them.", Func: s.updateBuilders},
 		{Name: wire.CallStatus, Signatures: [][]string{{"struct"}}, Help: "Says how the farm as a whole is.", Func: s.status},
+		{Name: wire.CallTargets, Signatures: [][]string{{"array"}}, Help: "Lists the targets with their aliases.", Func: s.targets},
 		{Name: wire.CallWhoAmI, Signatures: [][]string{{"struct"}}, Help: "Says who the caller is and what he may do.", Func: s.whoAmI},
 		{Name: wire.CallCounts, Signatures: [][]string{{"struct"}}, Help: "Gives the number of jobs in each state.", Func: s.counts},
 		{Name: wire.CallAPIVersion, Signatures: [][]string{{"int"}}, Help: "Gives the version of these calls.", Func: func(context.Context, []any) (any, error) { return wire.APIVersion, nil }},
@@ -67,28 +68,6 @@ func (s *Server) may(ctx context.Context, act auth.Act, owner string) (plague.Us
 		return u, err
 	}
 	return u, auth.Check(u, act, owner)
-}
-
-func (s *Server) jobs(ctx context.Context, f wire.ListFilter) ([]wire.JobRecord, error) {
-	if _, err := s.caller(ctx); err != nil {
-		return nil, err
-	}
-	filter, err := listFilter(f)
-	if err != nil {
-		return nil, err
-	}
-	if f.Target != "" {
-		t, err := s.resolve(f.Target)
-		if err != nil {
-			return nil, err
-		}
-		filter.Target = t.String()
-	}
-	jobs, err := s.DB.Jobs(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	return s.records(ctx, jobs)
 }
 
 func (s *Server) job(ctx context.Context, uid plague.JobID) (wire.JobRecord, error) {

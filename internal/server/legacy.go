@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"plague"
 	"plague/internal/artifact"
 	"plague/internal/auth"
-	"plague/internal/store"
 	"plague/internal/wire"
 	"plague/internal/xmlrpc"
 )
@@ -175,33 +173,4 @@ func (s *Server) pause(ctx context.Context, params []any) (any, error) {
 	}
 	msg, err := s.setPaused(ctx, paused)
 	return wire.Legacy(msg, err), nil
-}
-
-// listFilter turns a filter of the protocol into one of the store.
-func listFilter(f wire.ListFilter) (store.Filter, error) {
-	out := store.Filter{User: f.Username, Package: f.Package, Before: f.Before, After: f.After, Limit: f.Maxrows}
-	if out.Limit <= 0 {
-		out.Limit = 50
-	}
-	out.Limit = min(out.Limit, 1000)
-	var words []string
-	for _, state := range plague.JobStates() {
-		words = append(words, string(state))
-	}
-	for _, word := range f.Status {
-		if !slices.Contains(words, word) {
-			return out, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("there is no state %q", word), "the states are "+strings.Join(words, ", "))
-		}
-		out.States = append(out.States, plague.JobState(word))
-	}
-	for _, order := range f.Orderby {
-		switch strings.ToLower(order) {
-		case "uid", "uid asc", "starttime", "endtime":
-			out.Oldest = true
-		case "uid desc", "starttime desc", "endtime desc", "status":
-		default:
-			return out, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("jobs cannot be ordered by %q", order), "uid and uid desc are the orders")
-		}
-	}
-	return out, nil
 }

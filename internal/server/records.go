@@ -35,7 +35,7 @@ func (s *Server) record(j plague.Job, arches []plague.ArchJob) wire.JobRecord {
 		Starttime: unix(j.QueuedAt), Endtime: unix(j.EndedAt),
 		RpmEpoch: j.Epoch, RpmVersion: j.Version, RpmRelease: j.Release, Archjobs: []wire.ArchJobRecord{},
 		Target: j.Target, Run: j.Run, Scratch: j.Scratch, WaitsFor: j.After, Priority: j.Priority, Reason: j.Reason, Snapshot: j.Snapshot,
-		Results: ResultDir(j), Final: j.Final(), Resting: j.Resting(),
+		Results: ResultDir(j), Final: j.Final(), Resting: j.Resting(), SubmittedAt: unix(j.SubmittedAt),
 	}
 	if t := s.target(j.Target); t != nil {
 		r.TargetDistro, r.TargetTarget, r.TargetRepo = t.Distro, t.Target, t.Repo

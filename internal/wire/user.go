@@ -35,13 +35,15 @@ type Submitted struct {
 // 2005; empty members filter nothing.
 type ListFilter struct {
 	Status   []string
-	Orderby  []string // "uid desc" (the default) or "uid"
+	Orderby  []string // "uid desc" (the default) or "uid": by submission
 	Maxrows  int      // at most 1000; 0: 50
 	Username string
 	Package  string
 	Target   string
-	Before   plague.JobID // only uids below: the next page when newest come first
-	After    plague.JobID // only uids above
+	Since    int64        // submitted at or after, unix seconds; 0: any time
+	Until    int64        // submitted before
+	Before   plague.JobID // submitted before this job: the last of a page gives the next, when newest come first
+	After    plague.JobID // submitted after this job: the same when the oldest come first
 }
 
 // ArchJobRecord is an arch job as list_jobs and detail_job show it: the
@@ -93,6 +95,7 @@ type JobRecord struct {
 	Results        string // path below the web's address
 	Final          bool
 	Resting        bool
+	SubmittedAt    int64  // unix seconds; a requeue changes starttime, and not this
 	SourceUrl      string // the repository that its SRPM was made of; "": it was submitted. Only `job` tells this and what follows
 	SourceRevision string // git: commit id; Subversion: revision; CVS: tag
 	SourceTree     string // SHA-256 of the tree
@@ -170,6 +173,12 @@ type EventsFilter struct {
 type Events struct {
 	Events []plague.Event
 	Next   plague.EventID
+}
+
+// TargetRecord is a target as targets shows it.
+type TargetRecord struct {
+	Target  string
+	Aliases []string
 }
 
 // WhoAmI tells the caller what the server knows of him.
@@ -258,6 +267,11 @@ func (u *User) Users(ctx context.Context) ([]plague.User, error) {
 // ChangeUser adds, changes or deletes a user and gives what came of him.
 func (u *User) ChangeUser(ctx context.Context, in UserChange) (plague.User, error) {
 	return call[plague.User](ctx, u.RPC, CallChangeUser, in)
+}
+
+// Targets lists the targets that jobs are built for.
+func (u *User) Targets(ctx context.Context) ([]TargetRecord, error) {
+	return call[[]TargetRecord](ctx, u.RPC, CallTargets)
 }
 
 // WhoAmI asks what the server knows of the caller.

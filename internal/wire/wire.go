@@ -54,6 +54,7 @@ const (
 	CallChangeUser     = "change_user"
 	CallUpdateBuilders = "update_builders"
 	CallStatus         = "status"
+	CallTargets        = "targets"
 	CallWhoAmI         = "whoami"
 	CallCounts         = "counts"
 )
