@@ -67,7 +67,10 @@ func showDetail(s screen, j wire.JobRecord) {
 	if j.Scratch {
 		line("scratch", "yes: it is not published")
 	}
-	line("submitted", when(j.Starttime))
+	line("submitted", when(submitted(j)))
+	if j.Run > 1 {
+		line("requeued", when(j.Starttime))
+	}
 	line("ended", when(j.Endtime))
 	if j.Run > 1 {
 		line("run", strconv.Itoa(j.Run))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -19,6 +20,11 @@ type listFlags struct {
 	pkg    string
 	target string
 	limit  int
+	since  ageFlag
+	until  ageFlag
+	before string
+	after  string
+	oldest bool
 	json   bool
 }
 
@@ -27,13 +33,19 @@ func listCommand(s Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "list jobs, your own unless asked otherwise",
-		Long: `List jobs, newest first: your own, unless --all or --user says otherwise.
-Each job has a line, and one more for each arch that it is built for.
+		Long: `List jobs, those submitted last first: your own, unless --all or --user says
+otherwise. Each job has a line, and one more for each arch that it is built for.
+
+Where the limit leaves jobs out, the last words say how to get the next page;
+with --json they are the member "before" or "after" beside "jobs".
+
+` + ages + `
 
 ` + exitCodes,
 		Example: `  plague-client list
   plague-client list --all --status building --status failed
-  plague-client list --package ethtool --json`,
+  plague-client list --all --since 1w --until 1d --target devel
+  plague-client list --package ethtool --before 1234 --json`,
 		Args: cobra.NoArgs,
 		RunE: withClient(func(ctx context.Context, c *client, _ []string) error { return f.list(ctx, s, c) }),
 	}
@@ -43,27 +55,30 @@ Each job has a line, and one more for each arch that it is built for.
 	flags.StringSliceVar(&f.status, "status", nil, "only jobs in this `state`; may be repeated")
 	flags.StringVar(&f.pkg, "package", "", "only jobs of this source package by `name`")
 	flags.StringVar(&f.target, "target", "", "only jobs for this target, by `name` or alias")
-	flags.IntVar(&f.limit, "limit", 50, "the newest `n` of them")
+	flags.Var(&f.since, "since", "only jobs submitted at or after this `time`")
+	flags.Var(&f.until, "until", "only jobs submitted before this `time`")
+	flags.StringVar(&f.before, "before", "", "only jobs submitted before the one with this `uid`: the next page")
+	flags.StringVar(&f.after, "after", "", "only jobs submitted after the one with this `uid`: the next page of --oldest")
+	flags.BoolVar(&f.oldest, "oldest", false, "the oldest first")
+	flags.IntVar(&f.limit, "limit", 50, "the first `n` of them")
 	flags.BoolVar(&f.json, "json", false, "answer in JSON")
+	completeList(c)
 	return c
 }
 
 func (f *listFlags) list(ctx context.Context, s Streams, c *client) error {
-	if f.limit < 1 {
-		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("--limit %d shows nothing", f.limit), "give a number above 0")
+	filter, err := f.filter()
+	if err != nil {
+		return err
 	}
-	if f.all && f.user != "" {
-		return plague.Refuse(plague.ErrInvalid, "--all and --user exclude each other", "")
-	}
-	user := f.user
-	if user == "" && !f.all {
+	if filter.Username == "" && !f.all {
 		me, err := c.WhoAmI(ctx)
 		if err != nil {
 			return err
 		}
-		user = me.Email
+		filter.Username = me.Email
 	}
-	jobs, err := f.fetch(ctx, c, wire.ListFilter{Status: f.status, Username: user, Package: f.pkg, Target: f.target})
+	jobs, err := f.fetch(ctx, c, filter)
 	if err != nil {
 		return err
 	}
@@ -71,31 +86,89 @@ func (f *listFlags) list(ctx context.Context, s Streams, c *client) error {
 		return printJSON(s.Out, jobs)
 	}
 	if screen := newScreen(s.Out); screen.terminal() {
-		showJobTable(screen, jobs)
-		return nil
+		showJobTable(screen, jobs.Jobs)
+	} else if err := showJobs(s, jobs.Jobs); err != nil {
+		return err
 	}
-	return showJobs(s, jobs)
+	return jobs.showNext(s)
+}
+
+// filter turns the flags into a filter of the protocol.
+func (f *listFlags) filter() (wire.ListFilter, error) {
+	out := wire.ListFilter{Status: f.status, Username: f.user, Package: f.pkg, Target: f.target, Since: f.since.unix, Until: f.until.unix}
+	if f.limit < 1 {
+		return out, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("--limit %d shows nothing", f.limit), "give a number above 0")
+	}
+	if f.all && f.user != "" {
+		return out, plague.Refuse(plague.ErrInvalid, "--all and --user exclude each other", "")
+	}
+	if f.oldest {
+		out.Orderby = []string{"uid"}
+	}
+	for _, cursor := range []struct {
+		text string
+		into *plague.JobID
+	}{{f.before, &out.Before}, {f.after, &out.After}} {
+		if cursor.text == "" {
+			continue
+		}
+		uids, err := jobIDs([]string{cursor.text})
+		if err != nil {
+			return out, err
+		}
+		*cursor.into = uids[0]
+	}
+	return out, nil
+}
+
+// jobPage is what list shows, and which flag gives the next page: at most one of
+// the two, none on the last.
+type jobPage struct {
+	Jobs   []wire.JobRecord
+	Before plague.JobID `xmlrpc:"before,omitempty"`
+	After  plague.JobID `xmlrpc:"after,omitempty"`
+}
+
+// showNext keeps to the side of errors: what reads the list of 2005 reads no more.
+func (p jobPage) showNext(s Streams) (err error) {
+	switch {
+	case p.Before > 0:
+		_, err = fmt.Fprintf(s.Err, "older jobs: the same with --before %d\n", p.Before)
+	case p.After > 0:
+		_, err = fmt.Fprintf(s.Err, "newer jobs: the same with --after %d\n", p.After)
+	}
+	return err
 }
 
 // pageSize is the most jobs that the server gives in one answer.
 const pageSize = 1000
 
-// fetch gets page after page until the limit.
-func (f *listFlags) fetch(ctx context.Context, c *client, filter wire.ListFilter) ([]wire.JobRecord, error) {
-	all := []wire.JobRecord{}
-	for len(all) < f.limit {
-		filter.Maxrows = min(pageSize, f.limit-len(all))
-		page, err := c.Jobs(ctx, filter)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		if len(page) < filter.Maxrows {
-			break
-		}
-		filter.Before = page[len(page)-1].Uid
+// fetch gets page after page until the limit, and one job more: whether there is
+// a next page.
+func (f *listFlags) fetch(ctx context.Context, c *client, filter wire.ListFilter) (jobPage, error) {
+	page, cursor := jobPage{Jobs: []wire.JobRecord{}}, &filter.Before
+	if f.oldest {
+		cursor = &filter.After
 	}
-	return all, nil
+	for len(page.Jobs) <= f.limit {
+		filter.Maxrows = min(pageSize-1, f.limit-len(page.Jobs)) + 1
+		jobs, err := c.Jobs(ctx, filter)
+		if err != nil {
+			return page, err
+		}
+		page.Jobs = append(page.Jobs, jobs...)
+		if len(jobs) < filter.Maxrows {
+			return page, nil
+		}
+		*cursor = jobs[len(jobs)-1].Uid
+	}
+	page.Jobs = page.Jobs[:f.limit]
+	if last := page.Jobs[f.limit-1].Uid; f.oldest {
+		page.After = last
+	} else {
+		page.Before = last
+	}
+	return page, nil
 }
 
 // showJobs is the output of 2005, for whatever reads it.
@@ -123,11 +196,14 @@ func showJobTable(s screen, jobs []wire.JobRecord) {
 		}
 		rows = append(rows, []cell{
 			{text: fmt.Sprint(j.Uid)}, {text: j.Status, state: j.Status}, {text: oneLine(nvr(j))}, {text: oneLine(j.Target)},
-			{text: oneLine(j.Username)}, {text: when(j.Starttime)}, {text: strings.Join(arches, ", ")},
+			{text: oneLine(j.Username)}, {text: when(submitted(j))}, {text: strings.Join(arches, ", ")},
 		})
 	}
 	s.table([]string{"UID", "STATUS", "PACKAGE", "TARGET", "USER", "SUBMITTED", "ARCHES"}, rows)
 }
+
+// submitted is when a job was; an older server tells of its run alone.
+func submitted(j wire.JobRecord) int64 { return cmp.Or(j.SubmittedAt, j.Starttime) }
 
 // nvr is name-version-release as far as it is known.
 func nvr(j wire.JobRecord) string {
