@@ -5,6 +5,9 @@ package plague
 func Nearest(word string, names []string) string {
 	best, near := "", len(word)/3+1
 	for _, n := range names {
+		if len(word)-len(n) > near {
+			continue // whoever sends a megabyte gets no comparison of it
+		}
 		if d := distance(word, n); d < near || d == near && best == "" {
 			best, near = n, d
 		}
