@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"plague"
@@ -88,57 +87,6 @@ func (s *site) fail(w http.ResponseWriter, status int, text string) {
 		s.Log.Debug("error page not sent", "error", err)
 	}
 }
-
-// pageSize is how many jobs a page shows.
-const pageSize = 50
-
-// jobs lists the newest jobs, or those before a uid.
-func (s *site) jobs(w http.ResponseWriter, r *http.Request) error {
-	f := store.Filter{Limit: pageSize}
-	if q := r.URL.Query().Get("before"); q != "" {
-		uid, err := strconv.ParseInt(q, 10, 64)
-		if err != nil || uid < 1 {
-			return plague.Refuse(plague.ErrInvalid, "before is not a job's number", "")
-		}
-		f.Before = plague.JobID(uid)
-	}
-	jobs, err := s.DB.Jobs(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	counts, err := s.DB.Counts(r.Context())
-	if err != nil {
-		return err
-	}
-	view := jobsView{Title: "Jobs", Jobs: jobs, Older: len(jobs) == pageSize, Now: time.Now()}
-	for _, state := range plague.JobStates() {
-		if counts[state] > 0 {
-			view.Counts = append(view.Counts, stateCount{state, counts[state]})
-		}
-	}
-	for i := range s.Targets {
-		view.Targets = append(view.Targets, s.Targets[i].String())
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	return s.pages.ExecuteTemplate(w, "jobs.html", view)
-}
-
-type stateCount struct {
-	State plague.JobState
-	N     int64
-}
-
-type jobsView struct {
-	Title   string
-	Jobs    []plague.Job
-	Counts  []stateCount
-	Targets []string
-	Older   bool
-	Now     time.Time
-}
-
-// Last is where the next page begins.
-func (v jobsView) Last() plague.JobID { return v.Jobs[len(v.Jobs)-1].UID }
 
 // target finds the target and arch that a repository's address names.
 func (s *site) target(r *http.Request) (*plague.Target, string, error) {

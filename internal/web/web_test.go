@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -165,11 +166,37 @@ func TestJobs(t *testing.T) {
 	if resp.StatusCode != http.StatusOK || !strings.Contains(body, "/lab-12-extras/53-tree-2.1.0-1/") || strings.Contains(body, "<i>ann") {
 		t.Errorf("first page: %d %q", resp.StatusCode, body)
 	}
-	if !strings.Contains(body, `<span class="state waiting">waiting</span> 53`) || !strings.Contains(body, "/?before=4") {
+	if !strings.Contains(body, `<span class="state waiting">waiting</span></a> 53`) || !strings.Contains(body, "/?before=4") {
 		t.Errorf("counts or the next page are missing: %q", body)
 	}
 	if _, body := get(t, s, "/?before=4"); !strings.Contains(body, "/3-tree-2.1.0-1/") || strings.Contains(body, "/4-tree-2.1.0-1/") || strings.Contains(body, "Older") {
 		t.Errorf("last page: %q", body)
+	}
+	if err := db.Kill(ctx, time.Now(), "ann@example.com", 2); err != nil {
+		t.Fatal(err)
+	}
+	for chosen, uids := range map[string][]int{
+		"status=killed": {2}, "status=killed&status=prep": {2}, "package=tree&status=killed&target=lab-12-extras": {2}, "user=nobody%00": nil, "package=%ff": nil,
+		"user=%3Ci%3Eann%3C/i%3E@example.com&before=3": {2, 1}, "target=lab-13-extras": nil,
+	} {
+		resp, body := get(t, s, "/?"+chosen)
+		if n := strings.Count(body, `<td class="n">`); resp.StatusCode != http.StatusOK || n != len(uids) || strings.Contains(body, "<i>ann") || !strings.Contains(body, "All jobs") {
+			t.Errorf("%s: %d, %d jobs: %q", chosen, resp.StatusCode, n, body)
+		}
+		for _, uid := range uids {
+			if !strings.Contains(body, fmt.Sprintf(`<td class="n">%d`, uid)) {
+				t.Errorf("%s: job %d is missing: %q", chosen, uid, body)
+			}
+		}
+	}
+	if _, body := get(t, s, "/?status=waiting&user=%3Ci%3Eann%3C/i%3E@example.com"); !strings.Contains(body, `href="/?before=4&amp;status=waiting&amp;user=%3Ci%3E`) {
+		t.Errorf("the next page forgets what was chosen: %q", body)
+	}
+	if resp, body := get(t, s, "/?status=bilding"); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "did you mean building?") {
+		t.Errorf("a state that is none: %d %q", resp.StatusCode, body)
+	}
+	if resp, _ := get(t, s, "/?before=99"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a page that begins nowhere: %d", resp.StatusCode)
 	}
 	for _, bad := range []string{"/?before=x", "/?before=-1"} {
 		if resp, _ := get(t, s, bad); resp.StatusCode != http.StatusBadRequest {
