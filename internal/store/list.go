@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"plague"
 )
@@ -57,6 +58,11 @@ func (db *DB) Jobs(ctx context.Context, f Filter) ([]plague.Job, error) {
 		}
 		if s.less(to) {
 			to = s
+		}
+	}
+	for _, c := range f.conditions() {
+		if !utf8.ValidString(c.value) || strings.ContainsRune(c.value, 0) {
+			return nil, nil // no text of a database: PostgreSQL would call it an error
 		}
 	}
 	query, args := f.query(db, from, to)

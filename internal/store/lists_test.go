@@ -35,7 +35,7 @@ func TestJobs(t *testing.T) {
 			f.later(time.Minute)
 		}
 		for _, filter := range []store.Filter{
-			{}, {User: "x@example.com"}, {Package: "b"}, {Target: target}, {Since: began.Add(5 * time.Minute), Until: began.Add(9 * time.Minute)},
+			{}, {User: "x@example.com"}, {User: "x\x00"}, {Package: "b"}, {Package: "b\xff"}, {Target: target}, {Since: began.Add(5 * time.Minute), Until: began.Add(9 * time.Minute)},
 			{States: []plague.JobState{plague.JobPrep}}, {States: []plague.JobState{plague.JobWaiting, plague.JobKilled}},
 			{States: []plague.JobState{plague.JobKilled, plague.JobPrep}, User: "x@example.com", Package: "c", Target: target},
 			{Before: 9}, {After: 9}, {After: 3, Before: 20, States: []plague.JobState{plague.JobWaiting, plague.JobKilled}, User: "y@example.com"},
