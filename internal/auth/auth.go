@@ -21,6 +21,7 @@ const (
 	Users    Act = "change users"
 	Retire   Act = "retire"
 	Builders Act = "update the builders"
+	Told     Act = "look at hooks and mails"
 	Drain    Act = "drain or resume a builder"
 	Hurry    Act = "ask for a priority above 0"
 	Reorder  Act = "change the priority"

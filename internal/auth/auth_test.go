@@ -37,6 +37,8 @@ func TestCheck(t *testing.T) {
 		{"hurry without server_admin", user(plague.OwnJobs, plague.KillAnyJob), Hurry, "", plague.ServerAdmin},
 		{"let one's own wait", user(plague.OwnJobs), Reorder, "ann@example.com", ""},
 		{"let another's wait", user(plague.OwnJobs, plague.KillAnyJob), Reorder, "bob@example.com", plague.ServerAdmin},
+		{"look at hooks without server_admin", user(plague.OwnJobs, plague.ModifyUsers), Told, "", plague.ServerAdmin},
+		{"drain without server_admin", user(plague.OwnJobs, plague.KillAnyJob), Drain, "", plague.ServerAdmin},
 		{"pause", user(plague.ServerAdmin), Pause, "", ""},
 		{"pause without server_admin", user(plague.OwnJobs, plague.KillAnyJob, plague.ModifyUsers), Pause, "", plague.ServerAdmin},
 		{"change users", user(plague.ModifyUsers), Users, "", ""},

@@ -129,6 +129,13 @@ func (c *serverConfig) told(s *settings) (err error) {
 	return nil
 }
 
+func (c *serverConfig) hookNames() (names []string) {
+	for _, h := range c.hooks {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
 func (c *serverConfig) numbers(s *settings) (err error) {
 	c.address = s.text("address", "127.0.0.1")
 	c.hostname = s.text("hostname", "")

@@ -157,7 +157,7 @@ func (f *processFarm) result(t *testing.T, results, name string) string {
 	return string(data)
 }
 
-// watcherProcess is `plague watch` of one job.
+// watcherProcess is a command that goes on, such as `plague watch`.
 type watcherProcess struct {
 	f    *processFarm
 	out  string // file with what it has said
@@ -167,13 +167,18 @@ type watcherProcess struct {
 
 func (f *processFarm) watch(uid plague.JobID) *watcherProcess {
 	f.t.Helper()
+	return f.goOn("watch", fmt.Sprint(uid))
+}
+
+func (f *processFarm) goOn(args ...string) *watcherProcess {
+	f.t.Helper()
 	w := &watcherProcess{f: f, out: filepath.Join(f.t.TempDir(), "watched"), done: make(chan error, 1)}
 	out, err := os.Create(w.out)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	defer out.Close()
-	w.cmd = exec.CommandContext(f.t.Context(), "plague", "watch", fmt.Sprint(uid))
+	w.cmd = exec.CommandContext(f.t.Context(), "plague", args...)
 	w.cmd.Env = append(os.Environ(), clientConfigEnv+"="+f.Client)
 	var errs bytes.Buffer
 	w.cmd.Stdout, w.cmd.Stderr = out, &errs

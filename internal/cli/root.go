@@ -72,6 +72,7 @@ func clientCommands(s Streams) []*cobra.Command {
 	return []*cobra.Command{
 		buildCommand(s), listCommand(s), detailCommand(s), whyCommand(s), watchCommand(s), killCommand(s), requeueCommand(s), finishCommand(s), priorityCommand(s),
 		statusCommand(s), listBuildersCommand(s, "list_builders"), updateBuildersCommand(s), isPausedCommand(s), pauseCommand(s), unpauseCommand(s), repoCommand(s), usersCommand(s),
+		eventsCommand(s), hooksCommand(s), mailCommand(s),
 	}
 }
 

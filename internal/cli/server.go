@@ -155,7 +155,7 @@ func (c *serverConfig) assemble(ctx context.Context, db *store.DB, w *ways, log 
 	}
 	srv, err := server.New(ctx, server.Config{
 		Name: fmt.Sprintf("%s:%d", name, c.uiPort), DB: db, Artifacts: artifacts, Results: results, Tree: tree,
-		Targets: c.targets, Builders: w.links(), Reread: w.reread, Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
+		Targets: c.targets, Builders: w.links(), Reread: w.reread, Hooks: c.hookNames(), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
 		CheckSource: checkSource, Script: repo.Scripts{Dir: scripts, Results: results}.Run, Events: &notify.Stream{DB: db, Done: ctx.Done(), Log: log},
 		Options: server.Options{Lease: c.lease, SRPMs: c.srpmDir, MaxSRPM: c.maxSRPM, Quota: c.quota, Takes: c.takes}, Log: log,
 	})

@@ -47,6 +47,12 @@ func showStatus(s screen, st wire.FarmStatus) {
 			fmt.Fprintf(s, "%9d %s\n", n, s.state(string(state), string(state)))
 		}
 	}
+	if st.MailsLate > 0 {
+		fmt.Fprintf(s, "%d mails could not be sent yet: `plague mail --outbox` says why\n", st.MailsLate)
+	}
+	if st.HooksLate > 0 {
+		fmt.Fprintf(s, "%d hooks do not answer as they should: `plague hooks` says which\n", st.HooksLate)
+	}
 	if st.OldestWaiting != 0 {
 		fmt.Fprintf(s, "job %d has waited since %s\n", st.OldestWaiting, when(st.WaitingSince))
 	}

@@ -25,7 +25,7 @@ func (s *Server) UsersDoor() http.Handler {
 	mux.Handle("PUT /srpm/{digest}", s.handler(s.putSRPM))
 	mux.Handle("HEAD /srpm/{digest}", s.handler(s.headSRPM))
 	mux.Handle("GET /log/{uid}/{arch}/{name}", s.handler(s.getLog))
-	mux.Handle("GET /events", s.handler(s.getEvents))
+	mux.Handle("GET "+wire.EventsPath, s.handler(s.getEvents))
 	return mux
 }
 

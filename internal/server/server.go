@@ -92,6 +92,7 @@ type Config struct {
 	Tree      *repo.Tree
 	Targets   []plague.Target
 	Builders  []Link
+	Hooks     []string               // names of the configuration's
 	Reread    func() ([]Link, error) // reads the option builders again; nil: it cannot
 	Base      *http.Client           // for the base repositories
 	RepoURL   string                 // https://host:port of the repositories, as builders reach it

@@ -45,6 +45,9 @@ func (s *Server) status(ctx context.Context, _ []any) (any, error) {
 			st.FreeSlots += b.FreeSlots
 		}
 	}
+	if st.MailsLate, st.HooksLate, err = s.late(ctx); err != nil {
+		return nil, err
+	}
 	return xmlrpc.Marshal(st)
 }
 

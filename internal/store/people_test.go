@@ -192,9 +192,10 @@ func TestQuotaTogether(t *testing.T) {
 		f.must(f.PutUser(f.ctx, f.now, "root@example.com", u))
 		for i := range rounds {
 			var begin []func() error
+			at := f.later(time.Duration(i) * 48 * time.Hour)
 			for j := range 4 {
 				begin = append(begin, func() error {
-					return f.BeginUpload(f.ctx, f.later(time.Duration(i)*48*time.Hour), u.Email, fmt.Sprint(i, "-", j), 40, 100)
+					return f.BeginUpload(f.ctx, at, u.Email, fmt.Sprint(i, "-", j), 40, 100)
 				})
 			}
 			refused := 0

@@ -199,6 +199,8 @@ type FarmStatus struct {
 	FreeSlots     int
 	OldestWaiting plague.JobID // 0: none waits
 	WaitingSince  int64        // unix seconds
+	MailsLate     int          // of which the last try failed
+	HooksLate     int          // the same
 }
 
 // UserChange is what change_user takes.
