@@ -18,20 +18,20 @@ const (
 	maxRPMFolder = 64       // entries beside RPMs, such as folders of arches
 )
 
-// collect copies the RPMs that a build left below builddir to the folder out and
-// gives their names. The build wrote that tree: links are not followed, and only
-// files that are called like RPMs count.
-func collect(builddir, out string) ([]string, error) {
-	root, err := os.OpenRoot(builddir)
+// collect copies the RPMs that a build left in a folder below dir to the folder out
+// and gives their names. The build wrote that tree: links are not followed, and only
+// files that are called like RPMs count, of which source packages are no results.
+func collect(dir, folder, out string) ([]string, error) {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	if info, err := root.Lstat("RPMS"); err != nil || !info.IsDir() {
+	if info, err := root.Lstat(folder); err != nil || !info.IsDir() {
 		return nil, packageTrouble("rpmbuild succeeded and left no folder of RPMs")
 	}
 	c := &collector{root: root, out: out, room: maxAllBytes}
-	if err := fs.WalkDir(root.FS(), "RPMS", c.visit); err != nil {
+	if err := fs.WalkDir(root.FS(), folder, c.visit); err != nil {
 		return nil, err
 	}
 	if len(c.names) == 0 {
@@ -53,7 +53,7 @@ func (c *collector) visit(name string, e fs.DirEntry, err error) error {
 		return err
 	}
 	base := path.Base(name)
-	if _, err := rpm.ParseFilename(base); err != nil || !e.Type().IsRegular() {
+	if n, err := rpm.ParseFilename(base); err != nil || n.IsSource() || !e.Type().IsRegular() {
 		if e.Type()&fs.ModeSymlink != 0 {
 			return packageTrouble("the build left a link, %q, where RPMs should be", name)
 		}

@@ -29,6 +29,7 @@ func TestCollect(t *testing.T) {
 	}{
 		{"good", []func(string) error{rpms, file("RPMS/noarch/a-1-1.noarch.rpm"), file("RPMS/b-1-1.noarch.rpm"), file("RPMS/README")},
 			[]string{"b-1-1.noarch.rpm", "a-1-1.noarch.rpm"}, ""},
+		{"a source package", []func(string) error{rpms, file("RPMS/a-1-1.noarch.rpm"), file("RPMS/a-1-1.src.rpm")}, []string{"a-1-1.noarch.rpm"}, ""},
 		{"nothing", nil, nil, "no folder"},
 		{"empty", []func(string) error{rpms}, nil, "left no RPMs"},
 		{"link to a file", []func(string) error{rpms, func(dir string) error { return os.Symlink(secret, filepath.Join(dir, "RPMS/secret-1-1.noarch.rpm")) }}, nil, "link"},
@@ -54,7 +55,7 @@ func TestCollect(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			names, err := collect(dir, out)
+			names, err := collect(dir, "RPMS", out)
 			slices.Sort(names)
 			slices.Sort(tt.want)
 			var trouble *trouble

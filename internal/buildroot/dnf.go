@@ -176,6 +176,19 @@ func explain(said string, err error) error {
 	if !errors.As(err, &exit) {
 		return fmt.Errorf("run dnf: %w", err)
 	}
+	if err := unsolved(said); err != nil {
+		return err
+	}
+	if i := strings.LastIndex(said, "Error: "); i >= 0 {
+		line, _, _ := strings.Cut(said[i+len("Error: "):], "\n")
+		return fmt.Errorf("dnf: %s", line)
+	}
+	return fmt.Errorf("run dnf: %w", err)
+}
+
+// unsolved finds in what dnf said which packages it could not find, or install
+// together; nil: it says nothing of that.
+func unsolved(said string) error {
 	var unmet []string
 	for _, m := range regexp.MustCompile(`(?m)^(?:No matching package to install: '(.*)'|No match for argument: (.*))$`).FindAllStringSubmatch(said, -1) {
 		if name := m[1] + m[2]; !slices.Contains(unmet, name) {
@@ -195,11 +208,7 @@ func explain(said string, err error) error {
 	if len(problems) > 0 {
 		return packageTrouble("packages cannot be installed together: %s", strings.Join(problems, "; "))
 	}
-	if i := strings.LastIndex(said, "Error: "); i >= 0 {
-		line, _, _ := strings.Cut(said[i+len("Error: "):], "\n")
-		return fmt.Errorf("dnf: %s", line)
-	}
-	return fmt.Errorf("run dnf: %w", err)
+	return nil
 }
 
 // rpmNames lists the RPMs in a folder of downloads.

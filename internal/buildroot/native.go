@@ -86,7 +86,7 @@ func (b *build) make(ctx context.Context, out string, step func(plague.Phase)) (
 	if err != nil {
 		return nil, err
 	}
-	names, err := collect(b.builddir(), out)
+	names, err := collect(b.builddir(), "RPMS", out)
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +118,8 @@ func (b *build) begin() error {
 	return os.Lchown(b.builddir(), b.spec.UID, b.spec.GID)
 }
 
-// folders makes the folders of this build anew.
-func (b *build) folders() error {
-	s := b.spec
+// valid checks what becomes names of folders and arguments of programs.
+func (s Spec) valid() error {
 	if s.ID == "" || s.ID != filepath.Base(s.ID) || strings.HasPrefix(s.ID, ".") {
 		return fmt.Errorf("%q cannot name a folder", s.ID)
 	}
@@ -128,6 +127,15 @@ func (b *build) folders() error {
 		if err := rpm.ValidArch(arch); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// folders makes the folders of this build anew.
+func (b *build) folders() error {
+	s := b.spec
+	if err := s.valid(); err != nil {
+		return err
 	}
 	for _, dir := range []string{b.Work, b.Cache} { // the user of downloads passes through
 		if err := os.MkdirAll(dir, 0o711); err != nil {
@@ -155,27 +163,34 @@ func (b *build) folders() error {
 }
 
 // sourceName reads what the source package calls itself.
-func (b *build) sourceName() error {
-	f, err := os.Open(b.spec.SRPM)
+func (b *build) sourceName() (err error) {
+	b.srpm, b.target, err = b.spec.source()
+	return err
+}
+
+// source gives the name that the source package has by its own header, and the arch
+// that rpmbuild shall build it for.
+func (s Spec) source() (name, target string, err error) {
+	f, err := os.Open(s.SRPM)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	defer f.Close()
 	h, err := rpm.ReadHeader(f)
 	if errors.Is(err, rpm.ErrNotRPM) {
-		return packageTrouble("the source package cannot be read: %v", err)
+		return "", "", packageTrouble("the source package cannot be read: %v", err)
 	}
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	if !h.IsSource() {
-		return packageTrouble("%s is no source package", h.NEVRA())
+		return "", "", packageTrouble("%s is no source package", h.NEVRA())
 	}
-	b.srpm, b.target = h.NEVRA().Filename(), b.spec.Arch
-	if b.target == rpm.Noarch && h.Arches().NoarchOnly() {
-		b.target = b.spec.root() // rpmbuild holds ExclusiveArch and ExcludeArch against its target
+	target = s.Arch
+	if target == rpm.Noarch && h.Arches().NoarchOnly() {
+		target = s.root() // rpmbuild holds ExclusiveArch and ExcludeArch against its target
 	}
-	return nil
+	return h.NEVRA().Filename(), target, nil
 }
 
 // base brings the layers that this build shares with others.

@@ -1,15 +1,18 @@
 package buildroot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -90,9 +93,8 @@ func (b *build) rpmbuild(ctx context.Context, step func(plague.Phase)) error {
 
 // verdict says whose trouble a failed rpmbuild is.
 func (b *build) verdict(res sandbox.Result, said string) error {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(b.own, &st); err == nil && st.Bavail*uint64(st.Bsize) < 64<<20 {
-		return fmt.Errorf("the disk below %s is full", b.Work)
+	if err := full(b.own); err != nil {
+		return err
 	}
 	if res.Reason != "" {
 		return packageTrouble("rpmbuild was stopped after %s: %s", res.Took.Round(1e9), res.Reason)
@@ -103,10 +105,25 @@ func (b *build) verdict(res sandbox.Result, said string) error {
 	if res.ExitCode == 126 || res.ExitCode == 127 {
 		return fmt.Errorf("the buildroot has no rpmbuild: %s", lastLine(said))
 	}
+	return rpmbuildFailed(res.ExitCode, said)
+}
+
+// full is an error when there is no room for builds on the disk of a folder: what
+// failed on it is not the package's doing.
+func full(dir string) error {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err == nil && st.Bavail*uint64(st.Bsize) < 64<<20 {
+		return fmt.Errorf("the disk below %s is full", filepath.Dir(dir))
+	}
+	return nil
+}
+
+// rpmbuildFailed says which part of the package's spec failed, if rpmbuild did.
+func rpmbuildFailed(exit int, said string) error {
 	if m := regexp.MustCompile(`Bad exit status from \S+ \((%\w+)\)`).FindStringSubmatch(said); m != nil {
 		return packageTrouble("%s failed; build.log says why", m[1])
 	}
-	return packageTrouble("rpmbuild failed with exit %d: %s", res.ExitCode, lastLine(said))
+	return packageTrouble("rpmbuild failed with exit %d: %s", exit, lastLine(said))
 }
 
 // moreRequires takes the list that rpmbuild has left to where dnf can read it.
@@ -130,22 +147,33 @@ func (b *build) moreRequires() (string, error) {
 	return list, root.Remove(names[0])
 }
 
+func (s Spec) host() string { return cmp.Or(s.BuildHost, "builder") }
+
+// defines are the macros as arguments, of rpmbuild as of mock.
+func (s Spec) defines() ([]string, error) {
+	var args []string
+	for _, name := range slices.Sorted(maps.Keys(s.Macros)) {
+		value := s.Macros[name]
+		if !macroName.MatchString(name) || strings.ContainsAny(value, "\r\n") {
+			return nil, fmt.Errorf("macro %q cannot have the value %q", name, value)
+		}
+		args = append(args, "--define", name+" "+value)
+	}
+	return args, nil
+}
+
 var macroName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // command is rpmbuild in its sandbox.
 func (b *build) command(out io.Writer) (sandbox.Command, error) {
 	s := b.spec
-	host := s.BuildHost
-	if host == "" {
-		host = "builder"
-	}
+	host := s.host()
 	args := []string{"rpmbuild", "--rebuild", "--target", b.target, "--define", "_topdir /builddir", "--define", "_buildhost " + host}
-	for name, value := range s.Macros {
-		if !macroName.MatchString(name) || strings.ContainsAny(value, "\r\n") {
-			return sandbox.Command{}, fmt.Errorf("macro %q cannot have the value %q", name, value)
-		}
-		args = append(args, "--define", name+" "+value)
+	defines, err := s.defines()
+	if err != nil {
+		return sandbox.Command{}, err
 	}
+	args = append(args, defines...)
 	env := []string{"PATH=/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/builddir", "LC_ALL=C.UTF-8", "TERM=dumb", "SHELL=/bin/sh", "USER=build", "LOGNAME=build"}
 	if s.SourceDateEpoch > 0 {
 		env = append(env, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", s.SourceDateEpoch))
