@@ -1,6 +1,7 @@
 // Package buildroot makes the tree that a package is built in, builds it there
 // and hands out what came of it. Native does so with dnf, rpm and the farm's own
-// sandbox; Null does nothing, to measure what the farm itself costs.
+// sandbox; Mock has mock do it; Null does nothing, to measure what the farm itself
+// costs.
 package buildroot
 
 import (
@@ -25,10 +26,11 @@ type Repo struct {
 
 // A Spec says what to build in what.
 type Spec struct {
-	ID   string // names the folder of this build; a builder gives it to one build at a time
-	Arch string // of rpmbuild --target; noarch: what the source package says
-	Root string // arch of the buildroot; default Arch
-	SRPM string // the source package, a file
+	ID     string // names the folder of this build; a builder gives it to one build at a time
+	Target string // distro-target-repo; Mock chooses its configuration by it
+	Arch   string // of rpmbuild --target; noarch: what the source package says
+	Root   string // arch of the buildroot; default Arch
+	SRPM   string // the source package, a file
 
 	Base  []string // what every buildroot has, such as @buildsys-build
 	Repos []Repo

@@ -1,9 +1,6 @@
 package buildroot_test
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,34 +15,15 @@ import (
 	"plague/internal/demotest"
 )
 
-// TestBuilds builds genuine packages one after the other, as a builder does.
-func TestBuilds(t *testing.T) {
+// TestCache: the base is made once, of what dnf fetched as the user of downloads.
+func TestCache(t *testing.T) {
 	f := newFarm(t)
 	f.coldCache(t)
-	for i, tt := range []struct {
-		name string
-		rpms int
-	}{{"tree", 1}, {"tree", 1}, {"tzdata", 1}, {"lua", 4}} {
-		r := f.good(t, f.spec(t, tt.name))
-		if len(r.RPMs) != tt.rpms {
-			t.Errorf("%s made %q, want %d RPMs", tt.name, r.RPMs, tt.rpms)
-		}
-		for _, name := range r.RPMs {
-			if !nevra.MatchString(name) {
-				t.Errorf("%s made %q", tt.name, name)
-			}
-			says := command(t, nil, "rpm", "-qp", "--qf", "%{vendor}|%{buildhost}", filepath.Join(r.out, name))
-			if says != "The farm of tests|builder.test" {
-				t.Errorf("%s says of itself %q", name, says)
-			}
-		}
-		if want := []string{"prepping", "building", "cleanup"}; !slices.Equal(r.phases, want) {
-			t.Errorf("phases of %s are %q", tt.name, r.phases)
-		}
+	for i := range 2 {
+		r := f.good(t, f.spec(t, "tree"))
 		if made := strings.Contains(r.job.String(), "made in"); made != (i == 0) {
 			t.Errorf("build %d: base layer made: %v\n%s", i, made, r.job.String())
 		}
-		t.Logf("%s: %%build after %.3f s, whole %.3f s", tt.name, r.toBuild.Seconds(), r.total.Seconds())
 	}
 	fetched, err := filepath.Glob(filepath.Join(f.native.Cache, "dnf-*", "*"))
 	if err != nil || len(fetched) == 0 {
@@ -62,38 +40,15 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
-func TestFailures(t *testing.T) {
+func TestNativeFailures(t *testing.T) {
 	f := newFarm(t)
-	notRPM := filepath.Join(t.TempDir(), "not.src.rpm")
-	if err := os.WriteFile(notRPM, []byte("not an RPM"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	strange := repository(t, "strange", map[string]string{"anything": "BuildArch: noarch\n%description\nNothing.\n%files\n"})
 	strange.CACert = "" // nobody vouches for it
-	tests := []struct {
-		name, srpm string
-		change     func(s *buildroot.Spec)
-		kind       plague.FailureKind
-		phase      plague.Phase
-		says       []string
-		log        func(r *run) string
-		logSays    string
-	}{
-		{name: "compiler", srpm: "bad-build", kind: plague.FailurePackage, phase: plague.PhaseBuilding, says: []string{"%build failed"},
-			log: func(r *run) string { return r.build.String() }, logSays: "tree.c"},
-		{name: "check", srpm: "bad-check", kind: plague.FailurePackage, phase: plague.PhaseBuilding, says: []string{"%check failed"},
-			log: func(r *run) string { return r.build.String() }, logSays: "check: 1 of 1 failed"},
-		{name: "unmet", srpm: "bad-unmet", kind: plague.FailurePackage, phase: plague.PhasePrepping,
-			says: []string{"nonesuch-devel >= 99", "pkgconfig(nonesuch)"},
-			log:  func(r *run) string { return r.root.String() }, logSays: "nonesuch-devel >= 99"},
-		{name: "hang", srpm: "bad-hang", kind: plague.FailurePackage, phase: plague.PhaseBuilding, says: []string{"time-out"},
-			change: func(s *buildroot.Spec) { s.Limits.Wall = 3 * time.Second },
-			log:    func(r *run) string { return r.build.String() }, logSays: "hanging"},
-		{name: "not an RPM", srpm: notRPM, kind: plague.FailurePackage, phase: plague.PhasePrepping, says: []string{"cannot be read"}},
+	f.fails(t, []failing{
+		{name: "odd macro", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhaseBuilding,
+			change: func(s *buildroot.Spec) { s.Macros = map[string]string{"a b": "c"} }, says: []string{`"a b"`}},
 		{name: "no group", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
 			change: func(s *buildroot.Spec) { s.Base = []string{"no-such-package"} }, says: []string{"base layer", "no-such-package"}},
-		{name: "no server", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
-			change: func(s *buildroot.Spec) { s.Repos[0].URL = "http://127.0.0.1:9/none" }, says: []string{"Failed to download metadata"}},
 		{name: "changed repository", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
 			change: func(s *buildroot.Spec) { s.Repos[0].RepomdSHA256 = strings.Repeat("ab", 32) },
 			says:   []string{f.distro.RepomdSHA256, strings.Repeat("ab", 32), "lab"}},
@@ -103,56 +58,7 @@ func TestFailures(t *testing.T) {
 			change: func(s *buildroot.Spec) { s.Repos = append(s.Repos, strange) }, says: []string{"Failed to download metadata"}},
 		{name: "odd repository", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhasePrepping,
 			change: func(s *buildroot.Spec) { s.Repos[0].URL += "\nproxy=http://evil" }, says: []string{"want a name, and a URL"}},
-		{name: "odd macro", srpm: "tree", kind: plague.FailureInfrastructure, phase: plague.PhaseBuilding,
-			change: func(s *buildroot.Spec) { s.Macros = map[string]string{"a b": "c"} }, says: []string{`"a b"`}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := f.spec(t, tt.srpm)
-			if tt.change != nil {
-				tt.change(&s)
-			}
-			r := f.build(t.Context(), t, s)
-			if r.err != nil || r.Failure == nil {
-				t.Fatalf("%v, %+v", r.err, r.Result)
-			}
-			if r.Failure.Kind != tt.kind || r.Failure.Phase != tt.phase {
-				t.Errorf("failure is %+v, want %s in %s", *r.Failure, tt.kind, tt.phase)
-			}
-			for _, say := range tt.says {
-				if !strings.Contains(r.Failure.Message, say) {
-					t.Errorf("%q does not say %q", r.Failure.Message, say)
-				}
-			}
-			if tt.log != nil && !strings.Contains(tt.log(r), tt.logSays) {
-				t.Errorf("the log does not say %q:\n%s", tt.logSays, end(tt.log(r)))
-			}
-			if left, err := filepath.Glob(filepath.Join(r.out, "*.rpm")); err != nil || len(left) > 0 || len(r.RPMs) > 0 {
-				t.Errorf("there are results: %v, %v", left, err)
-			}
-		})
-	}
-}
-
-func TestKilled(t *testing.T) {
-	f := newFarm(t)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
-	why := errors.New("a person said so")
-	s := f.spec(t, "bad-hang")
-	var out bytes.Buffer
-	phase := func(string) {}
-	_, err := f.native.Build(ctx, s, buildroot.Log{Root: &out, Job: &out, Build: writer(func(p []byte) {
-		if bytes.Contains(p, []byte("hanging")) {
-			cancel(why)
-		}
-	})}, t.TempDir(), phase)
-	if !errors.Is(err, why) {
-		t.Errorf("a killed build gives %v\n%s", err, out.String())
-	}
-	if left, err := os.ReadDir(f.native.Work); err != nil || len(left) > 0 {
-		t.Errorf("the work folder still holds %v, %v", left, err)
-	}
+	})
 }
 
 // TestGeneratedBuildRequires: asked for in two rounds, the second of which only

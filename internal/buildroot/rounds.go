@@ -123,7 +123,15 @@ func rpmbuildFailed(exit int, said string) error {
 	if m := regexp.MustCompile(`Bad exit status from \S+ \((%\w+)\)`).FindStringSubmatch(said); m != nil {
 		return packageTrouble("%s failed; build.log says why", m[1])
 	}
-	return packageTrouble("rpmbuild failed with exit %d: %s", exit, lastLine(said))
+	return packageTrouble("rpmbuild failed with exit %d: %s", exit, rpmError(said))
+}
+
+// rpmError is what rpmbuild gave as its last error; else the last thing it said.
+func rpmError(said string) string {
+	if all := regexp.MustCompile(`(?m)^ *error: .*$`).FindAllString(said, -1); len(all) > 0 {
+		return strings.TrimSpace(all[len(all)-1])
+	}
+	return lastLine(said)
 }
 
 // moreRequires takes the list that rpmbuild has left to where dnf can read it.

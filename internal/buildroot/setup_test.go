@@ -49,10 +49,27 @@ func command(t *testing.T, env []string, name string, args ...string) string {
 // farm is what a builder has: a backend with warm or cold cache, and the
 // repositories of a target over HTTP.
 type farm struct {
-	native *buildroot.Native
-	distro buildroot.Repo
-	srpms  string
-	dir    string
+	native  *buildroot.Native
+	mock    *buildroot.Mock // nil: native builds
+	mocking string          // what mock's configuration has it do wrong
+	distro  buildroot.Repo
+	srpms   string
+	dir     string
+}
+
+// backend is what all backends are to a supervisor.
+type backend interface {
+	Build(ctx context.Context, s buildroot.Spec, log buildroot.Log, out string, phase func(string)) (buildroot.Result, error)
+}
+
+// backend gives what builds, and its folder of running builds.
+func (f *farm) backend(t *testing.T, s buildroot.Spec) (backend, string) {
+	t.Helper()
+	if f.mock == nil {
+		return f.native, f.native.Work
+	}
+	f.configureMock(t, s)
+	return f.mock, f.mock.Work
 }
 
 func newFarm(t *testing.T) *farm {
@@ -113,7 +130,7 @@ func (f *farm) spec(t *testing.T, name string) buildroot.Spec {
 		}
 		file = found[0]
 	}
-	return buildroot.Spec{ID: "1-1", Arch: "x86_64", SRPM: file, Base: []string{"@buildsys-build"}, Repos: []buildroot.Repo{f.distro},
+	return buildroot.Spec{ID: "1-1", Target: "lab-12-extras", Arch: "x86_64", SRPM: file, Base: []string{"@buildsys-build"}, Repos: []buildroot.Repo{f.distro},
 		UID: slot, GID: slot, FetchUID: fetcher, FetchGID: fetcher, Macros: map[string]string{"dist": ".lab12", "vendor": "The farm of tests"},
 		BuildHost: "builder.test", Limits: sandbox.Limits{Wall: 5 * time.Minute}}
 }
@@ -141,9 +158,10 @@ func (f *farm) build(ctx context.Context, t *testing.T, s buildroot.Spec) *run {
 		}
 	})
 	log := buildroot.Log{Root: &r.root, Build: io.MultiWriter(&r.build, watch), Job: &r.job}
-	r.Result, r.err = f.native.Build(ctx, s, log, r.out, func(p string) { r.phases = append(r.phases, p) })
+	b, work := f.backend(t, s)
+	r.Result, r.err = b.Build(ctx, s, log, r.out, func(p string) { r.phases = append(r.phases, p) })
 	r.total = time.Since(begun)
-	if left, err := os.ReadDir(f.native.Work); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(work); err != nil || len(left) > 0 {
 		t.Errorf("the work folder still holds %v, %v", left, err)
 	}
 	return r
