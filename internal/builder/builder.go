@@ -58,7 +58,10 @@ type Config struct {
 	Launcher  Launcher
 	// Ready says why it cannot build now what it is there for, beside what it
 	// finds out itself; nil: it can. It is asked again and again.
-	Ready   func() error
+	Ready func() error
+	// Takes says why it cannot build this, though arch and target are among its
+	// own; nil: it can.
+	Takes   func(*plague.Work) error
 	MinFree int64 // bytes that must be free on Work's disk to take on more; default 1 GiB
 	Log     *slog.Logger
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"plague"
 )
 
 // A builder whose machine is not ready says why, takes on nothing, and comes back
@@ -40,6 +42,32 @@ func TestSuspendsItselfUntilItIsReady(t *testing.T) {
 		time.Sleep(time.Minute)
 		if rep = d.Report(); rep.Suspended == "" {
 			t.Error("the emulator has gone, and it takes on more")
+		}
+	})
+}
+
+// What it cannot build it refuses and says why; other orders it takes.
+func TestRefusesWhatItCannotBuild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.takes = func(w *plague.Work) error {
+			if w.Target == "lab-12-extras" {
+				return nil
+			}
+			return errors.New("mock has no configuration for " + w.Target)
+		}
+		defer r.stopAll()
+		d := r.mustBoot()
+		defer d.stop()
+		rep, err := d.Sync(t.Context(), at(1, 1, run(1, func(w *plague.Work) { w.Target = "lab-13-extras" })))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := said(rep, 1); got == nil || got.Refused != "mock has no configuration for lab-13-extras" {
+			t.Errorf("of orders that it cannot build it says %+v", got)
+		}
+		if rep, err = d.Sync(t.Context(), at(1, 2, run(2))); err != nil || said(rep, 2) == nil || said(rep, 2).Refused != "" {
+			t.Errorf("of others it says %+v, %v", said(rep, 2), err)
 		}
 	})
 }

@@ -28,6 +28,7 @@ type rig struct {
 	dir     string
 	minFree int64
 	ready   func() error
+	takes   func(*plague.Work) error
 	backend builder.Backend
 
 	mu     sync.Mutex // guards the fields below
@@ -169,7 +170,7 @@ func (r *rig) boot(hook durable.Hook) (*daemon, error) {
 	}
 	b, err := builder.New(builder.Config{
 		Name: "b1", Slots: 1, Arches: []string{"x86_64"}, Targets: []string{"lab-*"}, Work: work, SRPMs: srpms,
-		Server: &http.Client{Transport: r}, ServerURL: "https://farm", Launcher: r, MinFree: max(r.minFree, 1), Ready: r.ready,
+		Server: &http.Client{Transport: r}, ServerURL: "https://farm", Launcher: r, MinFree: max(r.minFree, 1), Ready: r.ready, Takes: r.takes,
 	})
 	if err != nil {
 		return nil, err

@@ -174,7 +174,7 @@ func outcome(ctx context.Context, res buildroot.Result, err error) Outcome {
 func (s *Supervision) spec(r record, srpm string) buildroot.Spec {
 	uid := s.FirstUID + r.Slot
 	spec := buildroot.Spec{
-		ID: fmt.Sprintf("%d-%d", r.ID.ArchJob, r.ID.Number), Arch: r.Work.Arch, Root: r.Work.RootArch, SRPM: srpm,
+		ID: fmt.Sprintf("%d-%d", r.ID.ArchJob, r.ID.Number), Target: r.Work.Target, Arch: r.Work.Arch, Root: r.Work.RootArch, SRPM: srpm,
 		Base: r.Work.Buildroot, UID: uid, GID: uid, FetchUID: s.FetchUID, FetchGID: s.FetchGID,
 		Macros: r.Work.Macros, BuildHost: s.Hostname,
 	}

@@ -213,6 +213,11 @@ func (b *Builder) slotFor(o plague.Order) (int, string) {
 	case !plague.TakesTarget(b.Targets, o.Work.Target):
 		return 0, "it does not build for " + o.Work.Target
 	}
+	if b.Takes != nil {
+		if err := b.Takes(o.Work); err != nil {
+			return 0, err.Error()
+		}
+	}
 	used := map[int]bool{}
 	for id, a := range b.attempts {
 		if id.ArchJob == o.ArchJob && id.Number == o.Number {

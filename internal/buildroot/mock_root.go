@@ -2,6 +2,7 @@ package buildroot
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -79,6 +80,20 @@ func (r Roots) Config(target, arch string) (string, error) {
 		return "", fmt.Errorf("%q cannot name a configuration of mock", name)
 	}
 	return filepath.Join(r.Dir, strings.TrimSuffix(name, ".cfg")+".cfg"), nil
+}
+
+// ByTarget builds each target with what it is to be built with.
+type ByTarget struct {
+	Native *Native
+	Mock   *Mock
+}
+
+// Build is that of Native or Mock.
+func (b ByTarget) Build(ctx context.Context, spec Spec, log Log, out string, phase func(string)) (Result, error) {
+	if b.Mock.Roots.BackendOf(spec.Target, spec.root()) == BackendMock {
+		return b.Mock.Build(ctx, spec, log, out, phase)
+	}
+	return b.Native.Build(ctx, spec, log, out, phase)
 }
 
 var rootName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)

@@ -134,9 +134,9 @@ func (f *benchFarm) builders(shape bench.Shape, ports []int, database string) er
 				return err
 			}
 		}
-		text := strings.NewReplacer("private/builder1_key_and_cert.pem", key, "work_dir = work", "work_dir = work/"+name,
+		text := strings.NewReplacer("private/builder1_key_and_cert.pem", key, "work_dir = work", "work_dir = work/"+name, "backend = native", "backend = null",
 			fmt.Sprintf("port = %d\n", ports[0]), fmt.Sprintf("port = %d\n", ports[i])).Replace(string(one))
-		if err := os.WriteFile(f.path("builder", name+".cfg"), []byte(text+"backend = null\n"), 0o644); err != nil {
+		if err := os.WriteFile(f.path("builder", name+".cfg"), []byte(text), 0o644); err != nil {
 			return err
 		}
 		links = append(links, fmt.Sprintf("https://127.0.0.1:%d %s", ports[i], name))

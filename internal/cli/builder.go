@@ -126,7 +126,11 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	name, setup, err := c.daemonSetup()
+	mock, err := c.mock.backend(c.workDir, c.user)
+	if err != nil {
+		return err
+	}
+	name, setup, err := c.daemonSetup(mock)
 	if err != nil {
 		return err
 	}
@@ -154,7 +158,7 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	sup, err := json.Marshal(superviseSetup{Work: work, FirstUID: c.firstUID, UID: uid, GID: gid, CACert: c.caCert, Hostname: host, Null: c.null})
+	sup, err := json.Marshal(superviseSetup{Work: work, FirstUID: c.firstUID, UID: uid, GID: gid, CACert: c.caCert, Hostname: host, Null: c.null, Mock: mock})
 	if err != nil {
 		return err
 	}
@@ -166,7 +170,7 @@ func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logge
 			cmd.Stdin, cmd.Stderr = bytes.NewReader(sup), s.Err
 			return cmd
 		},
-		Sweep: func(live []string) error { return native(work).Sweep(live) },
+		Sweep: func(live []string) error { return sweep(work, mock, live, log) },
 		Log:   log,
 	}
 	log.Info("builder is up", "builder", name, "address", "https://"+at, "slots", c.slots, "arches", c.arches, "emulated", c.emulated)

@@ -44,6 +44,7 @@ type daemonSetup struct {
 	Emulated   []string // of Arches
 	Targets    []string
 	TLS12      bool
+	Mock       *buildroot.Mock // nil: nothing is built by mock
 }
 
 // superviseSetup is what the warden tells a supervisor.
@@ -53,7 +54,8 @@ type superviseSetup struct {
 	UID, GID int // of builder_user
 	CACert   string
 	Hostname string
-	Null     bool // nothing is built
+	Null     bool            // nothing is built
+	Mock     *buildroot.Mock // nil: nothing is built by mock
 }
 
 // maxSetup is the most that is read of either.
@@ -61,7 +63,7 @@ const maxSetup = 1 << 20
 
 // daemonSetup also checks what the daemon will be given, while the one who
 // started the builder still looks.
-func (c *builderConfig) daemonSetup() (name string, setup []byte, err error) {
+func (c *builderConfig) daemonSetup(mock *buildroot.Mock) (name string, setup []byte, err error) {
 	if _, err := pki.LoadKeyAndCert(c.keyAndCert); err != nil {
 		return "", nil, fmt.Errorf("%w: option builder_key_and_cert: %w", plague.ErrInvalid, err)
 	}
@@ -88,7 +90,7 @@ func (c *builderConfig) daemonSetup() (name string, setup []byte, err error) {
 	}
 	setup, err = json.Marshal(daemonSetup{
 		KeyAndCert: key, CACert: ca, ServerCert: pinned, Server: c.server, Name: id.Name, Software: version(),
-		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: slices.Concat(c.arches, c.emulated), Emulated: c.emulated, Targets: c.targets, TLS12: c.tls12,
+		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: slices.Concat(c.arches, c.emulated), Emulated: c.emulated, Targets: c.targets, TLS12: c.tls12, Mock: mock,
 	})
 	return id.Name, setup, err
 }
@@ -166,7 +168,7 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 	b, err := builder.New(builder.Config{
 		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Emulated: setup.Emulated, Targets: setup.Targets,
 		Work: work, SRPMs: srpms, Server: httpsClient(client), ServerURL: setup.Server,
-		Launcher: launcher, Ready: emulators(setup.Emulated), Log: log,
+		Launcher: launcher, Ready: setup.ready, Takes: mockTakes(setup.Mock), Log: log,
 	})
 	if err != nil {
 		return err
@@ -183,18 +185,6 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 		return err
 	}
 	return nil
-}
-
-// emulators says of the first arch whose programs do not run why.
-func emulators(arches []string) func() error {
-	return func() error {
-		for _, arch := range arches {
-			if err := buildroot.Emulator(arch); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
 }
 
 func superviseCommand(s Streams) *cobra.Command {
@@ -244,13 +234,9 @@ func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error 
 	if err != nil {
 		return err
 	}
-	var backend builder.Backend = native(setup.Work)
-	if setup.Null {
-		backend = buildroot.Null{}
-	}
 	sources := builder.Sources{Native: native(setup.Work), Sandbox: sandbox.Native{}}
 	err = builder.Supervise(ctx, builder.Supervision{
-		Dir: d, Backend: backend, Sources: sources, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
+		Dir: d, Backend: setup.backend(), Sources: sources, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
 		CACert: setup.CACert, Hostname: setup.Hostname, News: control.News,
 	})
 	err = errors.Join(err, control.Close())

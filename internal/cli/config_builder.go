@@ -41,6 +41,7 @@ type builderConfig struct {
 	firstUID   int
 	tls12      bool
 	null       bool // backend = null: nothing is built, for `plague bench`
+	mock       mockOptions
 }
 
 func builderOptions() map[string][]string {
@@ -48,7 +49,9 @@ func builderOptions() map[string][]string {
 		"Builder": {
 			"builder_key_and_cert", "ca_cert", "server_cert", "server", "distro", "repo", "builder_user", "work_dir", "address", "port",
 			"slots", "arches", "emulated_arches", "targets", "first_uid", "tls12", "backend",
+			"builder_cmd", "mock_configdir", "mock_user", "target_configs_dir",
 		},
+		archCommands: nil,
 	}
 }
 
@@ -92,13 +95,7 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 	if c.tls12, err = s.yes("tls12", false); err != nil {
 		return nil, err
 	}
-	switch backend := s.text("backend", "native"); backend {
-	case "native":
-	case "null":
-		c.null = true
-	default:
-		return nil, s.wrong("backend", "is not native; null, which builds nothing, is for `plague bench`")
-	}
+	c.null = s.text("backend", "") == "null"
 	c.arches = fields(s.text("arches", ""))
 	if c.emulated, err = readEmulated(s); err != nil {
 		return nil, err
@@ -109,7 +106,8 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 		// them comes with the orders.
 		c.targets = []string{cmp.Or(c.distro, "*") + "-*-" + cmp.Or(c.repo, "*")}
 	}
-	return c, nil
+	c.mock, err = readMock(s, c.distro, c.repo)
+	return c, err
 }
 
 // readEmulated reads emulated_arches. What needs no emulator is not among them.

@@ -255,7 +255,7 @@ func (u *upFlags) configure(f *farm, ports []int) error {
 			"[Aliases]\nuser_aliases = devel\n\n[Buildroot]\npackages = @buildsys-build\n\n[Repositories]\n%s",
 			u.distro, u.target, u.repo, strings.Join(u.arches, " "), repos.String()),
 		"builder/builder.cfg": fmt.Sprintf("[Builder]\nbuilder_key_and_cert = private/builder1_key_and_cert.pem\nca_cert = certs/buildsystem_ca_cert.pem\n"+
-			"server = %s\ndistro = %s\nrepo = %s\nbuilder_user = plague-builder\nwork_dir = work\naddress = 127.0.0.1\nport = %d\nslots = %d\narches = %s\n",
+			"server = %s\ndistro = %s\nrepo = %s\nbackend = native\nbuilder_user = plague-builder\nwork_dir = work\naddress = 127.0.0.1\nport = %d\nslots = %d\narches = %s\n",
 			f.Files, u.distro, u.repo, ports[3], slots, strings.Join(u.arches, " ")),
 		"client/client.cfg": fmt.Sprintf("[Certs]\nuser-cert = %s\nuser-key =\nuser-ca-cert = %s\nserver-ca-cert = %s\n\n[User]\nemail = %s\n\n"+
 			"[Server]\naddress = %s\nallow_uploads = yes\n",
