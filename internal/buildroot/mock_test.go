@@ -18,8 +18,7 @@ import (
 	"plague/internal/buildroot"
 )
 
-// newMockFarm is a farm whose builder has mock: the stand-in of the tests, or with
-// PLAGUE_TEST_MOCK the program that this names.
+// newMockFarm is a farm whose builder has mock: the stand-in of the tests.
 func newMockFarm(t *testing.T) *farm {
 	t.Helper()
 	f := newFarm(t)

@@ -47,12 +47,19 @@ func newMockFarm(t *testing.T) *processFarm {
 		t.Fatal(err)
 	}
 	f.mocking("")
-	if err := f.edit(f.file("builder", "builder1.cfg"), "backend = native\n",
-		fmt.Sprintf("backend = mock\nbuilder_cmd = %s\nmock_configdir = %s\n", f.file("mock", "mock"), f.file("mock"))); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(f.killMocks)
+	f.useMock(f.file("mock", "mock"))
 	return f
+}
+
+// useMock has the builder use a program as mock, with configurations in the folder
+// mock of the farm.
+func (f *processFarm) useMock(program string) {
+	f.t.Helper()
+	if err := f.edit(f.file("builder", "builder1.cfg"), "backend = native\n",
+		fmt.Sprintf("backend = mock\nbuilder_cmd = %s\nmock_configdir = %s\n", program, f.file("mock"))); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(f.killMocks)
 }
 
 // mocking has the mock of the next build misbehave.
