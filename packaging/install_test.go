@@ -231,8 +231,8 @@ func TestAccounts(t *testing.T) {
 func TestExamplesAreRead(t *testing.T) {
 	binary, dir := build(t), t.TempDir()
 	place := regexp.MustCompile(`(/etc|/srv|/var/lib)/plague`)
-	option := regexp.MustCompile(`(?m)^#(\w+ =|\[\w+\])`)
-	for name, to := range map[string]string{"server.cfg": "server.cfg", "builder.cfg": "builder.cfg", "fedora-development-extras.cfg": "targets/t.cfg"} {
+	option := regexp.MustCompile(`(?m)^#(\w+ =|\[[\w ]+\])`)
+	for name, to := range map[string]string{"server.cfg": "server/server.cfg", "builder.cfg": "builder/builder.cfg", "fedora-development-extras.cfg": "server/targets/t.cfg"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -240,14 +240,16 @@ func TestExamplesAreRead(t *testing.T) {
 		text = option.ReplaceAll(text, []byte("$1"))
 		write(t, filepath.Join(dir, to), place.ReplaceAllString(string(text), dir+"$1"))
 	}
-	for _, name := range []string{"server_key_and_cert", "builder1_key_and_cert", "buildsystem_ca_cert", "users_ca_cert", "server_cert"} {
-		write(t, filepath.Join(dir, "certs", name+".pem"), "no key\n")
+	for _, name := range []string{"server/certs/server_key_and_cert", "server/certs/buildsystem_ca_cert", "server/certs/users_ca_cert",
+		"builder/certs/builder1_key_and_cert", "builder/certs/buildsystem_ca_cert", "builder/certs/server_cert"} {
+		write(t, filepath.Join(dir, name+".pem"), "no key\n")
 	}
-	if err := os.WriteFile(filepath.Join(dir, "releng.secret"), []byte("a word\n"), 0o600); err != nil {
+	write(t, filepath.Join(dir, "builder/targets/t.cfg"), "[General]\ndistro = fedora\nmock_config = fedora-rawhide-x86_64\n")
+	if err := os.WriteFile(filepath.Join(dir, "server/releng.secret"), []byte("a word\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, who := range []string{"server", "builder"} {
-		out, err := command(t, binary, who, "-c", filepath.Join(dir, who+".cfg"))
+		out, err := command(t, binary, who, "-c", filepath.Join(dir, who, who+".cfg"))
 		if err == nil || !strings.Contains(out, "_key_and_cert.pem") || strings.Contains(out, "unknown") {
 			t.Errorf("plague %s with the example: %v, %s; want no complaint but about %s_key_and_cert", who, err, out, who)
 		}
