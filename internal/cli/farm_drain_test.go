@@ -102,9 +102,12 @@ func (f *processFarm) takes(names ...string) func(context.Context) error {
 // shows says what is missing in a command's output.
 func (f *processFarm) shows(command string, words ...string) error {
 	out, errs, code := f.run(strings.Fields(command)...)
+	if code != 0 {
+		return fmt.Errorf("%s: exit %d\n%s%s", command, code, out, errs)
+	}
 	for _, w := range words {
-		if code != 0 || !strings.Contains(out, w) {
-			return fmt.Errorf("%s: exit %d, no %q in\n%s%s", command, code, w, out, errs)
+		if !strings.Contains(out, w) {
+			return fmt.Errorf("%s: no %q in\n%s%s", command, w, out, errs)
 		}
 	}
 	return nil

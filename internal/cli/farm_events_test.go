@@ -35,6 +35,7 @@ func TestFarmEvents(t *testing.T) {
 		last = f.submit(tinySRPM(t, fmt.Sprint("told", i), ":"))
 		f.server.kill()
 		f.server.start()
+		f.wait("the server to answer again", func(context.Context) error { return f.shows("status") })
 	}
 	for uid := plague.JobID(1); uid <= last; uid++ {
 		f.until(uid, plague.JobNeedSign)
