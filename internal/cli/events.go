@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -35,7 +36,8 @@ func eventsCommand(s Streams) *cobra.Command {
 builders, and every act of a user. Each has a number; with --since and the last one
 that was seen, nothing is missed and nothing shown twice, however long one was away.
 With --follow it goes on with what happens, from now on if --since does not say
-otherwise, and takes a connection that breaks up again where it was lost.
+otherwise, and takes a connection that breaks up again where it was lost, however
+long the server is away. An interrupt ends that with 0.
 
 Any user of the farm may read them.
 
@@ -58,57 +60,55 @@ func (f *eventsFlags) show(ctx context.Context, s Streams, c *client) error {
 	if f.limit < 0 || f.job < 0 || f.since < -1 {
 		return plague.Refuse(plague.ErrInvalid, "--since, --job and --limit are numbers above 0", "")
 	}
-	r := &eventReader{eventsFlags: *f, c: c, out: s.Out, screen: newScreen(s.Out), err: newScreen(s.Err)}
-	if f.since < 0 {
-		r.since = 0
-		if f.follow { // what happens from now on: the place is taken before the first connection can break
-			now, err := c.Events(ctx, wire.EventsFilter{Since: cursorAtEnd, Limit: 1})
-			if err != nil {
-				return err
-			}
-			r.since = int64(now.Next)
-		}
+	r := &eventReader{eventsFlags: *f, c: c, out: s.Out, screen: newScreen(s.Out)}
+	r.since = max(0, f.since)
+	if !f.follow {
+		return r.all(ctx)
 	}
-	return r.run(ctx)
+	// The place is taken before the first connection can break. A server that was never
+	// reached is told at once.
+	now, err := c.Events(ctx, wire.EventsFilter{Since: cursorAtEnd, Limit: 1})
+	if err != nil {
+		return err
+	}
+	if f.since < 0 {
+		r.since = int64(now.Next)
+	}
+	said := newScreen(s.Err)
+	tries := patience{first: 200 * time.Millisecond, most: 15 * time.Second}
+	err = tries.follow(ctx, func(format string, args ...any) { fmt.Fprintf(said, format+"\n", args...) }, func(up func()) (bool, error) {
+		err := r.stream(ctx, up)
+		if err == nil && !r.enough() {
+			err = plague.Refuse(plague.ErrUnavailable, "the build server ended the stream", "")
+		}
+		return r.enough(), err
+	})
+	if ctx.Err() != nil {
+		return nil // whoever interrupts a follower has seen enough
+	}
+	return err
 }
 
 // eventReader shows events as they come. since is the last that was shown.
 type eventReader struct {
 	eventsFlags
-	c           *client
-	out         interface{ Write([]byte) (int, error) }
-	screen, err screen
-	shown       int
+	c      *client
+	out    io.Writer
+	screen screen
+	shown  int
 }
 
-// run reads stream after stream until there is no more to show.
-func (r *eventReader) run(ctx context.Context) error {
-	tries := patience{first: 200 * time.Millisecond, most: 15 * time.Second, limit: serverAway}
-	for {
-		before := r.shown
-		err := r.stream(ctx, func() {
-			if tries.spent > 0 {
-				fmt.Fprintln(r.err, "the build server answers again")
-			}
-			tries.reset()
-		})
-		switch {
-		case r.limit > 0 && r.shown == r.limit:
-			return nil
-		case err == nil && !r.follow && r.shown == before:
-			return nil // there is no more
-		case err == nil && !r.follow:
-			continue // an answer has a limit of its own
-		case err != nil && (ctx.Err() != nil || !passing(err)):
-			return err
-		}
-		if tries.spent == 0 && err != nil {
-			fmt.Fprintf(r.err, "the connection to the build server is lost, trying again: %s\n", oneLine(err.Error()))
-		}
-		if !tries.wait(ctx) {
+func (r *eventReader) enough() bool { return r.limit > 0 && r.shown == r.limit }
+
+// all reads answer after answer, which have a limit of their own, to the end.
+func (r *eventReader) all(ctx context.Context) error {
+	for before := -1; r.shown != before && !r.enough(); {
+		before = r.shown
+		if err := r.stream(ctx, func() {}); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // silent is how long a follower may hear nothing: the server gives a sign of life every
@@ -141,22 +141,30 @@ func (r *eventReader) stream(outer context.Context, up func()) error {
 		return err
 	}
 	up()
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
+	lines := bufio.NewReaderSize(resp.Body, maxEvent)
+	for !r.enough() {
+		line, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF): // what has no end of line was cut off, and comes again
+			return nil
+		case err != nil && ctx.Err() != nil && outer.Err() == nil:
+			return fmt.Errorf("the server was silent for %s: %w", silent, io.ErrUnexpectedEOF)
+		case err != nil:
+			return err
+		}
 		watchdog.Reset(silent)
-		if len(lines.Bytes()) == 0 {
+		if len(line) == 1 {
 			continue // a sign of life
 		}
-		if err := r.line(lines.Bytes()); err != nil || r.limit > 0 && r.shown == r.limit {
+		if err := r.line(line[:len(line)-1]); err != nil {
 			return err
 		}
 	}
-	if ctx.Err() != nil && outer.Err() == nil {
-		return fmt.Errorf("the server was silent for %s: %w", silent, io.ErrUnexpectedEOF)
-	}
-	return lines.Err()
+	return nil
 }
+
+// maxEvent bounds one event, in bytes.
+const maxEvent = 1 << 20
 
 // line shows one event, unless it was shown.
 func (r *eventReader) line(text []byte) error {

@@ -115,33 +115,20 @@ func (w *watcher) loop(ctx context.Context, uids []plague.JobID) error {
 		}
 		w.state(uid, w.jobs[uid].Status, "")
 	}
+	if w.allRest() {
+		return nil
+	}
 	cursor := from.Next
 	tries := patience{first: 500 * time.Millisecond, most: 15 * time.Second, limit: serverAway}
-	for !w.allRest() {
+	return tries.follow(ctx, w.say, func(up func()) (bool, error) {
 		next, err := w.step(ctx, uids, cursor)
-		if err == nil {
-			w.back(&tries)
-			cursor = next
-			continue
+		if err != nil {
+			return false, err
 		}
-		if !passing(err) || ctx.Err() != nil {
-			return err
-		}
-		if tries.spent == 0 {
-			w.say("the connection to the build server is lost, trying again: %v", err)
-		}
-		if !tries.wait(ctx) {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *watcher) back(tries *patience) {
-	if tries.spent > 0 {
-		w.say("the build server answers again")
-	}
-	tries.reset()
+		up()
+		cursor = next
+		return w.allRest(), nil
+	})
 }
 
 // step waits for news once, and shows them.
