@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"plague"
 	"plague/internal/server"
 )
 
@@ -59,5 +62,36 @@ func TestEventsServerDown(t *testing.T) {
 			t.Errorf("%+v: %v, %v; want it refused at once", flags, err, ctx.Err())
 		}
 		cancel()
+	}
+}
+
+// TestEventsUserGone: who is deleted reads on no longer, and is not let in again.
+func TestEventsUserGone(t *testing.T) {
+	f, c := newFarm(t, server.Options{})
+	other := plague.User{Email: "root@example.com", Capabilities: plague.Capabilities()}
+	if err := f.db.PutUser(t.Context(), time.Now(), "test", other); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		flags := eventsFlags{follow: true}
+		ended <- flags.show(ctx, Streams{Out: w, Err: io.Discard}, c)
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() {
+		t.Fatal("the follower says nothing")
+	}
+	gone := func(u plague.User, _ bool) (plague.User, error) { return u, nil }
+	if _, err := f.db.ChangeUser(ctx, time.Now(), "test", "me@example.com", false, gone); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // what was under way
+	}
+	if err := <-ended; !errors.Is(err, plague.ErrDenied) {
+		t.Errorf("ended with %v, want a denial", err)
 	}
 }

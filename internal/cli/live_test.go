@@ -17,6 +17,7 @@ import (
 	"plague"
 	"plague/internal/artifact"
 	"plague/internal/durable"
+	"plague/internal/notify"
 	"plague/internal/pki"
 	"plague/internal/repo"
 	"plague/internal/server"
@@ -69,6 +70,7 @@ func openFarm(t testing.TB, dir string, o server.Options) (*liveFarm, error) {
 	}
 	f.server, err = server.New(f.ctx, server.Config{
 		Name: "test", DB: f.db, Artifacts: artifacts, Results: f.results, Tree: tree, RepoURL: "https://localhost:1", Log: log, Options: o,
+		Events:  &notify.Stream{DB: f.db, Done: f.ctx.Done(), Log: log},
 		Targets: []plague.Target{{Distro: "fedora", Target: "development", Repo: "extras", BaseArches: []string{"x86_64", "i686"}, UserAliases: []string{"devel"}}},
 	})
 	if err != nil {

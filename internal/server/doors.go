@@ -29,15 +29,6 @@ func (s *Server) UsersDoor() http.Handler {
 	return mux
 }
 
-// getEvents serves the stream of events to users.
-func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
-	if _, err := s.caller(r.Context()); err != nil {
-		return err
-	}
-	s.Events.ServeHTTP(w, r)
-	return nil
-}
-
 // BuildersDoor is what builders reach: the SRPMs that their attempts name. The
 // builder's name must be in each request's context.
 func (s *Server) BuildersDoor() http.Handler {
