@@ -128,15 +128,12 @@ func (o *reader) batch(ctx context.Context, limit int) (n int, more bool, err er
 	if o.follow || limit > batch {
 		limit = batch
 	}
-	es, err := o.DB.Events(ctx, o.since, limit)
+	es, err := o.events(ctx, limit)
 	if err != nil {
 		return 0, false, err
 	}
 	for _, e := range es {
 		o.since = e.ID
-		if o.job != 0 && e.Job != o.job {
-			continue
-		}
 		if err := o.event(e); err != nil {
 			return n, false, err
 		}
@@ -146,6 +143,13 @@ func (o *reader) batch(ctx context.Context, limit int) (n int, more bool, err er
 		err = o.push()
 	}
 	return n, len(es) == limit, err
+}
+
+func (o *reader) events(ctx context.Context, limit int) ([]plague.Event, error) {
+	if o.job != 0 {
+		return o.DB.EventsOf(ctx, o.job, o.since, limit)
+	}
+	return o.DB.Events(ctx, o.since, limit)
 }
 
 func (o *reader) event(e plague.Event) error {

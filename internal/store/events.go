@@ -42,6 +42,17 @@ func (db *DB) Events(ctx context.Context, since plague.EventID, limit int) ([]pl
 	return es, db.trouble(err)
 }
 
+// EventsOf is Events of one job.
+func (db *DB) EventsOf(ctx context.Context, uid plague.JobID, since plague.EventID, limit int) ([]plague.Event, error) {
+	until, err := db.LastEvent(ctx)
+	if err != nil || until <= since {
+		return nil, err
+	}
+	es, err := collect(reader{ctx, db}, scanEvent,
+		`SELECT `+eventColumns+` FROM events WHERE uid = $1 AND id > $2 AND id <= $3 ORDER BY id LIMIT $4`, uid, since, until, limit)
+	return es, db.trouble(err)
+}
+
 // JobEvents gives all events of a job.
 func (db *DB) JobEvents(ctx context.Context, uid plague.JobID) ([]plague.Event, error) {
 	es, err := collect(reader{ctx, db}, scanEvent, `SELECT `+eventColumns+` FROM events WHERE uid = $1 ORDER BY id`, uid)

@@ -88,6 +88,7 @@ func hot(f *farm, n int) []hotRead {
 			return err
 		}},
 		{"Events", []any{n, n + 100, 100}, func(db *store.DB) error { _, err := db.Events(ctx, plague.EventID(n), 100); return err }},
+		{"EventsOf", []any{n / 2, 5, n + 100, 100}, func(db *store.DB) error { _, err := db.EventsOf(ctx, middle, 5, 100); return err }},
 		{"JobEvents", []any{n / 2}, func(db *store.DB) error { _, err := db.JobEvents(ctx, middle); return err }},
 		{"LastGood", []any{"package7", target, "x86_64", n / 2}, func(db *store.DB) error {
 			_, _, err := db.LastGood(ctx, plague.Job{Package: "package7", Target: target}, plague.ArchJob{ID: plague.ArchJobID(n / 2), Arch: "x86_64"})
