@@ -53,6 +53,9 @@ Any user of the farm may read them.
 	flags.Int64Var(&f.job, "job", 0, "only events of the job with this `uid`")
 	flags.IntVar(&f.limit, "limit", 0, "end after `n` of them")
 	flags.BoolVar(&f.json, "json", false, "show lines of JSON")
+	for _, free := range []string{"since", "job", "limit"} {
+		_ = c.RegisterFlagCompletionFunc(free, cobra.NoFileCompletions)
+	}
 	return c
 }
 

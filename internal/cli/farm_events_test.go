@@ -109,6 +109,8 @@ func TestFarmToldLate(t *testing.T) {
 	f.says("mail --outbox", " to "+f.User+": Build Succeeded", "tried 1 times, again at ", "connection refused")
 	f.says("hooks", "releng: failed 1 times in a row, tried again at ", " events behind\n")
 	f.says("hooks releng", "418")
+	f.says("__complete hooks re", "releng\n:4\n")
+	f.says("__complete mail f", "failures\n")
 	f.refuses("hooks relang", "did you mean releng?")
 	guest := f.newUser("guest@example.com", "own_jobs")
 	for _, command := range []string{"hooks", "hooks releng", "mail --outbox", "mail none --user " + f.User} {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"plague/internal/wire"
@@ -20,8 +21,9 @@ is tried again if it failed. With a name its last answers, the newest first. It
 needs the capability server_admin.
 
 ` + exitCodes,
-		Example: "  plague hooks releng",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  plague hooks releng",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completeHooks,
 		RunE: withClient(func(ctx context.Context, c *client, args []string) error {
 			if len(args) == 1 {
 				h, err := c.Hook(ctx, args[0])
@@ -33,6 +35,24 @@ needs the capability server_admin.
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
 	return c
+}
+
+// completeHooks offers the names of hooks to those who may see them.
+func completeHooks(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	offer := withClient(func(ctx context.Context, c *client, _ []string) error {
+		all, err := c.Hooks(ctx)
+		for _, h := range all {
+			if strings.HasPrefix(h.Name, begun) {
+				names = append(names, h.Name)
+			}
+		}
+		return err
+	})
+	if len(args) == 0 && offer(cmd, nil) != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // shown shows what a call has given, if it has.

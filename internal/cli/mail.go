@@ -22,9 +22,9 @@ Another user's choice needs the capability modify_users. With --outbox the mails
 that wait for the mail server, which needs server_admin.
 
 ` + exitCodes,
-		Example:   "  plague mail failures\n  plague mail none --user robot@example.com",
-		Args:      cobra.MaximumNArgs(1),
-		ValidArgs: []string{"all", "failures", "none"},
+		Example:           "  plague mail failures\n  plague mail none --user robot@example.com",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions([]string{"all", "failures", "none"}, cobra.ShellCompDirectiveNoFileComp),
 		RunE: withClient(func(ctx context.Context, c *client, args []string) error {
 			switch {
 			case outbox && (len(args) > 0 || user != ""):
@@ -43,6 +43,7 @@ that wait for the mail server, which needs server_admin.
 	c.Flags().StringVar(&user, "user", "", "of the user with this `e-mail`")
 	c.Flags().BoolVar(&outbox, "outbox", false, "show the mails that wait")
 	c.Flags().BoolVar(&asJSON, "json", false, "answer in JSON")
+	_ = c.RegisterFlagCompletionFunc("user", cobra.NoFileCompletions)
 	return c
 }
 
