@@ -118,7 +118,7 @@ func (s *Server) mailOf(ctx context.Context, email string) (of, who string, err 
 // outboxShown is how many mails of those that wait are shown.
 const outboxShown = 1000
 
-// outbox lists the mails that wait, the next to be sent first.
+// outbox lists the mails that wait, the newest first.
 func (s *Server) outbox(ctx context.Context, _ []any) (any, error) {
 	if _, err := s.may(ctx, auth.Told, ""); err != nil {
 		return nil, err
@@ -134,16 +134,14 @@ func (s *Server) outbox(ctx context.Context, _ []any) (any, error) {
 	return xmlrpc.Marshal(records)
 }
 
-// late counts the mails and hooks of which the last try failed.
+// lateAfter is how long a mail that is due may wait for its first try.
+const lateAfter = 5 * time.Minute
+
+// late counts the mails and hooks of which the last try failed, and the mails that
+// wait behind those.
 func (s *Server) late(ctx context.Context) (mails, hooks int, err error) {
-	waiting, err := s.DB.Outbox(ctx, true, outboxShown)
-	if err != nil {
+	if mails, err = s.DB.LateMessages(ctx, time.Now().Add(-lateAfter)); err != nil {
 		return 0, 0, err
-	}
-	for _, m := range waiting {
-		if m.Tries > 0 {
-			mails++
-		}
 	}
 	records, err := s.hookRecords(ctx)
 	for _, h := range records {

@@ -163,6 +163,14 @@ func (db *DB) Outbox(ctx context.Context, waiting bool, limit int) ([]Message, e
 	return ms, db.trouble(err)
 }
 
+// LateMessages counts the messages that wait though they were tried, or were due
+// before a time: while a mail server is away, few of them are tried at all.
+func (db *DB) LateMessages(ctx context.Context, before time.Time) (int, error) {
+	var n int
+	err := db.row(ctx, `SELECT COUNT(*) FROM outbox WHERE ended_at = 0 AND (tries > 0 OR due < $1)`, us(before)).Scan(&n)
+	return n, db.trouble(err)
+}
+
 // DropMessages forgets messages that ended before a time.
 func (db *DB) DropMessages(ctx context.Context, before time.Time) error {
 	return db.update(ctx, func(tx *tx) error {

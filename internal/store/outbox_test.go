@@ -93,8 +93,17 @@ func TestMessageLife(t *testing.T) {
 		if m, err := f.ClaimMessage(f.ctx, f.now, "three", time.Minute); err != nil || m != nil {
 			t.Fatalf("claimed %v, %v, which others hold", m, err)
 		}
+		late := func(want int) {
+			t.Helper()
+			if n, err := f.LateMessages(f.ctx, f.now); err != nil || n != want {
+				t.Errorf("%d late messages, %v, want %d", n, err, want)
+			}
+		}
+		late(0)
 		f.must(f.MessageLater(f.ctx, b, "two", f.now.Add(time.Hour), "server away"))
+		late(1)
 		f.later(2 * time.Minute) // the first server died
+		late(2)
 		again := f.claimMessage("three")
 		if again.ID != a.ID {
 			t.Fatalf("claimed %d after the lease of %d", again.ID, a.ID)
