@@ -43,6 +43,10 @@ type ArchJob struct {
 	Phase   Phase  // what the builder says; shown, never decided on
 	Lost    int    // attempts of this run ended by a lost or restarted builder
 	Infra   int    // attempts of this run ended by infrastructure trouble
+	// Outgrew says what an attempt of this run ran out of, FailureMemory or FailureDisk, and
+	// Above how many bytes of it the builder had: the next one must have more. Empty: nothing.
+	Outgrew FailureKind
+	Above   int64
 	Reason  string // why it failed, or why it was queued again
 	// FailureKind and FailurePhase say of a failed one what kind of trouble and where.
 	FailureKind  FailureKind
@@ -122,13 +126,19 @@ const (
 	FailurePackage        FailureKind = "package"        // the packager: never retried
 	FailureInfrastructure FailureKind = "infrastructure" // the farm: requeued, within a budget
 	FailureLost           FailureKind = "lost"           // the builder was lost or restarted: requeued, with its own budget
+	FailureMemory         FailureKind = "memory"         // the build needs more memory than the builder has: requeued once in a run, for a larger one
+	FailureDisk           FailureKind = "disk"           // the same of disk
 )
+
+// Size says whether the build was too large for its builder.
+func (k FailureKind) Size() bool { return k == FailureMemory || k == FailureDisk }
 
 // A Failure is why an attempt did not succeed.
 type Failure struct {
 	Kind    FailureKind
 	Phase   Phase
 	Message string // one line for people
+	Had     int64  // with a Size: bytes that the builder had when the attempt began; 0: it does not say
 }
 
 // An AttemptID names one try of an arch job. The number fences off late
@@ -147,6 +157,7 @@ type Attempt struct {
 	EndedAt time.Time // zero: it has not ended
 	Outcome string    // "", done, killed, or a FailureKind
 	Reason  string
+	Used    Usage
 }
 
 // An Artifact is a file that an attempt produced or needs, named by its SHA-256.

@@ -14,6 +14,7 @@ type Builder struct {
 	Targets   []string // patterns of the targets it builds for, such as fedora-*-extras; empty: any
 	Slots     int
 	Free      int
+	Machine   Machine
 	SeenAt    time.Time // its last answer
 }
 
@@ -25,6 +26,7 @@ type Orders struct {
 	Farm     string
 	Term     int64
 	Sequence int64
+	Software string        // version of the server's program; empty: it does not say
 	Instance string        // of the report that Seen counts in
 	Seen     int64         // version of the newest report the server has; the builder answers at once when it knows more
 	Wait     time.Duration // how long the builder may wait for news before it answers
@@ -86,8 +88,8 @@ type WorkRepo struct {
 type Report struct {
 	Builder   string
 	Instance  string
-	Version   int64 // grows with every change within one instance
-	Software  string
+	Version   int64  // grows with every change within one instance
+	Software  string // version of the program; empty: it does not say
 	Farm      string // whose orders it obeys; empty: it has had none
 	Term      int64
 	Sequence  int64
@@ -99,6 +101,11 @@ type Report struct {
 	Free      int64     // bytes left on the disk that builds use
 	Now       time.Time // by the builder's clock
 	Attempts  []AttemptReport
+
+	// Of its Machine; left out by builders that do not know.
+	Memory, FreeMemory int64
+	Load               float64
+	Labels             []string
 }
 
 // An AttemptReport is what a builder says of one attempt it has.
@@ -111,4 +118,5 @@ type AttemptReport struct {
 	Artifacts []Artifact // with PhaseDone and PhaseFailed: everything it keeps, logs too
 	BegunAt   time.Time
 	EndedAt   time.Time // zero: it runs
+	Used      *Usage    // nil: it was not measured
 }

@@ -13,7 +13,7 @@ type Event struct {
 	At      time.Time
 	Job     JobID     // 0: it concerns no job
 	ArchJob ArchJobID // 0: it concerns no arch job
-	What    string    // job, priority, arch_job, arches, builder, user, refused, farm, published, mail, hook
+	What    string    // job, priority, arch_job, arches, builder, user, refused, farm, published, mail, hook, certificate
 	From    string    // state before; empty: there was none
 	To      string    // state after
 	Who     string    // user or builder who caused it; empty: the farm

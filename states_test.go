@@ -22,8 +22,9 @@ func TestStatesDrawing(t *testing.T) {
 	b.WriteString("\nA scratch job rests at `finished`. `needsign` is left by a signature only. Another run of the same job begins\n" +
 		"at `waiting` when somebody requeues it from `failed` or `killed`.\n")
 	draw(&b, "An arch job", plague.ArchStates(), plague.ArchState.Next)
-	b.WriteString("\nBack to `queued` is an event, not a state: the builder was lost, or the farm itself had trouble. The next\n" +
-		"attempt has the next number, and late reports on the one before change nothing.\n")
+	b.WriteString("\nBack to `queued` is an event, not a state: the builder was lost, the farm itself had trouble, or the build was\n" +
+		"too large for that builder and a larger one gets it. The next attempt has the next number, and late reports on the\n" +
+		"one before change nothing.\n")
 	if *update {
 		if err := os.WriteFile("docs/states.md", []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ type Target struct {
 	BaseArches     []string
 	OptionalArches []string            // built only for packages that ask for them
 	Additional     map[string][]string // package → arches beyond the base, the administrator's choice
+	Constraints    map[string]Needs    // package → what its builders must have
 
 	CVSAlias    string   // branch directory in the SCM where it differs from Target
 	UserAliases []string // what users may type instead, such as devel

@@ -133,6 +133,8 @@ func (k FailureKind) mender() string {
 		return "the package is to blame"
 	case FailureInfrastructure, FailureLost:
 		return "the farm is to blame, not the package"
+	case FailureMemory, FailureDisk:
+		return fmt.Sprintf("it needs more %s: a larger builder, or fewer slots on those that there are", k)
 	}
 	return ""
 }
