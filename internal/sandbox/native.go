@@ -55,16 +55,16 @@ func (namespaces) Run(ctx context.Context, c Command) (Result, error) {
 		return Result{}, fmt.Errorf("prepare sandbox: %w", err)
 	}
 	defer os.RemoveAll(c.Work)
-	rep, err := start(ctx, c, o)
+	rep, used, err := start(ctx, c, o)
 	switch {
 	case ctx.Err() != nil:
-		return Result{ExitCode: -1, Signal: int(syscall.SIGKILL), Reason: Killed}, nil
+		return Result{ExitCode: -1, Signal: int(syscall.SIGKILL), Reason: Killed, Used: used}, nil
 	case err != nil:
 		return Result{}, fmt.Errorf("run sandbox: %w", err)
 	case rep.Trouble != "":
 		return Result{}, fmt.Errorf("set up sandbox: %s", rep.Trouble)
 	}
-	return Result{ExitCode: rep.ExitCode, Signal: rep.Signal}, nil
+	return Result{ExitCode: rep.ExitCode, Signal: rep.Signal, Used: used}, nil
 }
 
 // prepare checks the command and makes the folders of its run.
@@ -116,13 +116,13 @@ func (c *Command) check() error {
 
 // start runs the first process of the sandbox and waits for it. Pdeathsig
 // follows the thread that forked, so this goroutine keeps its thread to the end.
-func start(ctx context.Context, c Command, o order) (report, error) {
+func start(ctx context.Context, c Command, o order) (rep report, used Used, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var p pipes
 	defer p.close()
 	if err := p.open(); err != nil {
-		return report{}, err
+		return rep, used, err
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{initName}
@@ -136,25 +136,23 @@ func start(ctx context.Context, c Command, o order) (report, error) {
 		Setsid:     true, // a ^C at the terminal is for us to act on
 	}
 	if err := cmd.Start(); errors.Is(err, syscall.EPERM) {
-		return report{}, fmt.Errorf("make namespaces: %w; only root can build", err)
+		return rep, used, fmt.Errorf("make namespaces: %w; only root can build", err)
 	} else if err != nil {
-		return report{}, err
+		return rep, used, err
 	}
+	g := newGauge(cmd.Process.Pid, c.Work) // it starts nothing before it has its order
 	defer context.AfterFunc(ctx, func() { cmd.Process.Kill() })()
-	err := p.talk(c.Output, o)
+	err = p.talk(c.Output, o)
 	if err != nil {
 		cmd.Process.Kill()
 	}
 	answer, _ := io.ReadAll(io.LimitReader(p.report[0], 64<<10)) // everything inside is gone: this ends
 	werr := cmd.Wait()
-	if err != nil {
-		return report{}, err
+	used = g.end(cmd.ProcessState)
+	if err == nil && json.Unmarshal(answer, &rep) != nil {
+		err = fmt.Errorf("its first process ended early: %v", werr)
 	}
-	var rep report
-	if json.Unmarshal(answer, &rep) != nil {
-		return report{}, fmt.Errorf("its first process ended early: %v", werr)
-	}
-	return rep, nil
+	return rep, used, err
 }
 
 // pipes join us with the first process inside.

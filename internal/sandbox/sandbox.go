@@ -90,6 +90,7 @@ type Result struct {
 	Reason   string        // why we stopped it, one of the words above; "": it ended by itself
 	Output   int64         // bytes written to Command.Output
 	Took     time.Duration // from start to end
+	Used     Used
 }
 
 // OK says whether the command did what it was asked for.
