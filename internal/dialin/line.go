@@ -1,0 +1,104 @@
+// Package dialin turns connections around: a builder that nobody can reach dials a
+// server, and the server makes its calls over that connection as it would over one
+// of its own. It is HTTP/2 with the ends reversed: who dialled serves.
+package dialin
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Kind is what a connection is for, and the protocol (ALPN, RFC 7301) that its
+// builder asks for. Each has one: logs and results must not hold up orders.
+type Kind string
+
+const (
+	Control Kind = "plague-control/1" // calls
+	Bulk    Kind = "plague-bulk/1"    // files
+)
+
+// Kinds are all that a builder dials to each server.
+func Kinds() [2]Kind { return [...]Kind{Control, Bulk} }
+
+// A connection on which nothing comes for quiet is asked for a sign of life, which is
+// also what keeps the entry in a router's table; without one within answer, or when
+// nothing can be written for both together, it is dead. Noticed is that sum.
+const (
+	quiet  = 10 * time.Second
+	answer = 10 * time.Second
+
+	Noticed = quiet + answer
+)
+
+// streams is how many calls a builder takes at once on one connection: three logs for
+// each of its slots, and downloads.
+const streams = 4000
+
+func http2Only() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true) // TLS is below, made by whoever hands in the connection
+	return p
+}
+
+func http2Config() *http.HTTP2Config {
+	return &http.HTTP2Config{SendPingTimeout: quiet, PingTimeout: answer, WriteByteTimeout: Noticed, MaxConcurrentStreams: streams}
+}
+
+// line is a connection that tells when it has ended and by whom. It also hides a
+// *tls.Conn from net/http, which would look for h2 among its protocols.
+type line struct {
+	net.Conn
+	ended chan struct{} // closed when this side has closed it, for whatever reason
+
+	mu     sync.Mutex // guards the fields below
+	closed bool
+	lost   error // what ended it, if not this side
+}
+
+func newLine(c net.Conn) *line { return &line{Conn: c, ended: make(chan struct{})} }
+
+func (l *line) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if err != nil {
+		l.mu.Lock()
+		if !l.closed && l.lost == nil {
+			l.lost = err
+		}
+		l.mu.Unlock()
+	}
+	return n, err
+}
+
+func (l *line) Close() error {
+	l.mu.Lock()
+	again := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if again {
+		return nil
+	}
+	defer close(l.ended)
+	if t, ok := l.Conn.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn().Close() // TLS's own farewell would wait seconds for one who is not there
+	}
+	return l.Conn.Close()
+}
+
+// why is what ended the line from without; nil: this side did.
+func (l *line) why() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+// hungUp says whether the other machine has ended the line: it lives, and says that
+// nobody is there any more.
+func (l *line) hungUp() bool {
+	err := l.why()
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
