@@ -154,15 +154,23 @@ func sign(t *x509.Certificate, ca *CA) (certPEM, keyPEM []byte, err error) {
 	if ca != nil {
 		parent, signer = ca.cert, ca.key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, key.Public(), signer)
-	if err != nil {
-		return nil, nil, fmt.Errorf("sign the certificate of %s: %w", quote(t.Subject.CommonName), err)
+	if certPEM, err = certify(t, parent, key.Public(), signer); err != nil {
+		return nil, nil, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("write the key of %s: %w", quote(t.Subject.CommonName), err)
 	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", keyDER), nil
+	return certPEM, encode("PRIVATE KEY", keyDER), nil
+}
+
+// certify makes the certificate of a key that may be somebody else's.
+func certify(t, parent *x509.Certificate, key crypto.PublicKey, signer crypto.Signer) ([]byte, error) {
+	der, err := x509.CreateCertificate(rand.Reader, t, parent, key, signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign the certificate of %s: %w", quote(t.Subject.CommonName), err)
+	}
+	return encode("CERTIFICATE", der), nil
 }
 
 func encode(kind string, der []byte) []byte {

@@ -44,3 +44,40 @@ func CheckUser(certPath, userCAPath, wantEmail string, now time.Time) error {
 	}
 	return nil
 }
+
+// CheckDaemon says what is wrong with the key and the certificate of a server or a
+// builder: the file's mode, the CA, the dates, the role. Others at the other end of a
+// connection judge it again.
+func CheckDaemon(path, caPath string, role Role, now time.Time) (Identity, error) {
+	if _, err := LoadKeyAndCert(path); err != nil {
+		return Identity{}, err
+	}
+	data, _, err := readPEM(path)
+	if err != nil {
+		return Identity{}, err
+	}
+	chain, err := certificates(path, data)
+	if err != nil {
+		return Identity{}, err
+	}
+	pool, err := LoadPool(caPath)
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := identify(chain[0])
+	if err != nil {
+		return id, fmt.Errorf("%s: %w", path, err)
+	}
+	if id.Role != RoleNone { // one made elsewhere is known by its name or by heart
+		err = (Expect{Role: role}).admit(chain[0])
+	}
+	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} { // each calls the other
+		if err == nil {
+			err = pool.verify(chain, use, now)
+		}
+	}
+	if err != nil {
+		return id, fmt.Errorf("%s, checked against %s: %w", path, caPath, err)
+	}
+	return id, nil
+}

@@ -22,6 +22,7 @@ type Request struct {
 	Hosts   []string      // names and addresses besides Name, this machine's name and loopback
 	Subject Subject       // zero: the CA's own
 	Life    time.Duration // 0: DefaultLife; never longer than the CA's own
+	Away    bool          // its holder is another machine: this one's name and loopback stay out
 }
 
 // Issue makes a key and a certificate for it, and records the certificate in the
@@ -140,8 +141,11 @@ func addHosts(t *x509.Certificate, r Request) error {
 		seen[host] = true
 		return true
 	}
-	for _, host := range []string{r.Name, machine, "localhost", "127.0.0.1", "::1"} {
-		add(host)
+	add(r.Name)
+	for _, host := range []string{machine, "localhost", "127.0.0.1", "::1"} {
+		if !r.Away {
+			add(host)
+		}
 	}
 	for _, host := range r.Hosts {
 		if !add(host) {

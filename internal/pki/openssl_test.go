@@ -48,7 +48,7 @@ func (m made) certificate(name, subject string, digest string, genkey ...string)
 	return path
 }
 
-func rsa(form ...string) []string {
+func rsaKey(form ...string) []string {
 	if len(form) > 0 {
 		return []string{"genrsa", form[0]}
 	}
@@ -60,10 +60,10 @@ func TestMadeByOpenSSL(t *testing.T) {
 	pool, err := LoadPool(m.path("old_ca_cert.pem"))
 	must(t, err)
 	const email = "buildsys@example.org"
-	server := m.certificate("server", "/C=US/CN=server/emailAddress="+email, "sha256", rsa("-traditional")...) // PKCS 1
-	builder := m.certificate("builder1", "/C=US/CN=builder1", "sha256", rsa()...)                              // PKCS 8
+	server := m.certificate("server", "/C=US/CN=server/emailAddress="+email, "sha256", rsaKey("-traditional")...) // PKCS 1
+	builder := m.certificate("builder1", "/C=US/CN=builder1", "sha256", rsaKey()...)                              // PKCS 8
 	user := m.certificate("user1", "/CN=Dan Williams/emailAddress=dcbw@example.org", "sha256", "ecparam", "-name", "prime256v1", "-genkey")
-	sha1 := m.certificate("weak", "/CN=server", "sha1", rsa()...)
+	sha1 := m.certificate("weak", "/CN=server", "sha1", rsaKey()...)
 
 	if id, err := Describe(server); err != nil || id.Role != RoleNone || id.Name != "server" || id.Email != email {
 		t.Errorf("server: %+v, %v", id, err)
