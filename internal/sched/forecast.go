@@ -28,7 +28,7 @@ const farthest = 50_000
 // Foresee plays on from now, by the rules of Plan and what each item is said to
 // take, until the item has a slot. Nothing new comes, and no builder goes.
 func Foresee(q *Queue, id plague.ArchJobID, builders []Capacity, running []Running, now time.Time, takes func(Item) time.Duration) Forecast {
-	f := &future{of: id, now: now, takes: takes, room: newRoom(builders), next: newHeads(q, sharesOf(running), now)}
+	f := &future{of: id, now: now, takes: takes, can: map[*class]map[string]bool{}, room: newRoom(builders), next: newHeads(q, sharesOf(running), now)}
 	it, there := q.Find(id)
 	if !there {
 		return Forecast{}
@@ -37,14 +37,17 @@ func Foresee(q *Queue, id plague.ArchJobID, builders []Capacity, running []Runni
 	for _, r := range running {
 		heap.Push(&f.busy, slot{r.Left, r.Builder, r.Share})
 	}
-	for f.next.Len() > 0 { // as Plan does
-		it := f.next.first()
-		b := f.room.choose(it)
+	for { // as Plan does
+		it, class := f.next.first()
+		if it == nil {
+			break
+		}
+		b := f.room.choose(it, class)
 		if b == nil {
 			f.waiting = append(f.waiting, f.next.drop())
 			continue
 		}
-		if f.begin(it, b.Name, 0) {
+		if f.begin(*it, b.Name, 0) {
 			return f.result
 		}
 		f.next.take()
@@ -65,7 +68,8 @@ type future struct {
 	room    *room
 	rivals  []Capacity // builders that could take it
 	next    *heads
-	waiting []head // lines that have no slot now
+	waiting []head                     // lines that have no slot now
+	can     map[*class]map[string]bool // builders that do what is of a class
 	busy    slots
 	before  int // items that got a slot on one of those builders before it
 	result  Forecast
@@ -95,23 +99,37 @@ func (f *future) free(s slot) bool {
 	best := -1
 	for i := range f.waiting {
 		w := &f.waiting[i]
-		if !f.room.builders[at].fits(w.items[0]) {
+		if !f.does(at, w) {
 			continue
 		}
-		w.busy, w.rank = f.next.busy[w.items[0].Share()], w.items[0].rank(f.now.Add(s.ends))
-		if best < 0 || goesBefore(w, &f.waiting[best]) {
+		w.busy = f.next.busy[w.first().Share()]
+		w.find(f.now.Add(s.ends))
+		if best < 0 || w.turn.before(f.waiting[best].turn) {
 			best = i
 		}
 	}
 	if best < 0 {
 		return false
 	}
-	it := f.waiting[best].items[0]
+	it := *f.waiting[best].first()
 	f.next.busy[it.Share()]++
-	if f.waiting[best].items = f.waiting[best].items[1:]; len(f.waiting[best].items) == 0 {
+	if !f.waiting[best].next(f.now.Add(s.ends)) {
 		f.waiting = slices.Delete(f.waiting, best, best+1)
 	}
 	return f.begin(it, s.builder, s.ends)
+}
+
+// does says whether the builder at a place does the first item of a line.
+func (f *future) does(at int, w *head) bool {
+	can, known := f.can[w.line.class]
+	if !known {
+		can = map[string]bool{}
+		for _, c := range fitting(*w.first(), f.room.builders) {
+			can[c.Name] = true
+		}
+		f.can[w.line.class] = can
+	}
+	return can[f.room.builders[at].Name]
 }
 
 func sharesOf(running []Running) map[Share]int {

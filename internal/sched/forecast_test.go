@@ -56,7 +56,8 @@ func TestForeseenByPlans(t *testing.T) {
 		for i := range rapid.IntRange(1, 30).Draw(t, "items") {
 			items = append(items, Item{ID: plague.ArchJobID(i + 1), User: rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(t, "user"),
 				Arch: rapid.SampledFrom([]string{"x86_64", "i686"}).Draw(t, "arch"), Target: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "target"),
-				Priority: rapid.IntRange(-1, 1).Draw(t, "priority"), Since: noon})
+				Priority: rapid.IntRange(-1, 1).Draw(t, "priority"), Since: noon,
+				Queued: noon.Add(time.Duration(i) * time.Minute), Needs: drawNeeds(t), Learned: drawLearned(t)})
 		}
 		// No two end at once, whatever they began after: which is first then is nobody's business.
 		takes := func(it Item) time.Duration { return time.Duration(it.ID)*time.Hour + 1<<it.ID }

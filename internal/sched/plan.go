@@ -15,9 +15,13 @@ type Capacity struct {
 	Targets  []string // patterns; empty: any
 	Slots    int
 	Free     int
+	Machine  plague.Machine
 }
 
-func (c Capacity) fits(it Item) bool {
+func (c Capacity) fits(it Item) bool { return c.builds(it) && it.Needs.Met(c.Machine) }
+
+// builds says whether a builder builds for the arch and the target of an item.
+func (c Capacity) builds(it Item) bool {
 	return it.roots(func(arch string) bool { return slices.Contains(c.Arches, arch) }) && plague.TakesTarget(c.Targets, it.Target)
 }
 
@@ -34,16 +38,20 @@ type Assignment struct {
 }
 
 // Plan pairs the queue's heads with free slots: the highest priority first,
-// then the user who runs least, then the oldest. running says how many arch
-// jobs each share has on builders now. The queue is not changed.
+// then the user who runs least, then the oldest, where what takes long counts as
+// older. running says how many arch jobs each share has on builders now. The queue
+// is not changed.
 func Plan(q *Queue, builders []Capacity, running map[Share]int, now time.Time) []Assignment {
 	r, next := newRoom(builders), newHeads(q, running, now)
 	var plan []Assignment
-	for r.slots > 0 && next.Len() > 0 {
-		it := next.first()
-		b := r.choose(it)
+	for r.slots > 0 {
+		it, class := next.first()
+		if it == nil {
+			break
+		}
+		b := r.choose(it, class)
 		if b == nil {
-			next.drop() // a plan frees no slot: those behind it wait, too
+			next.give(class) // a plan frees no slot: all that need the same wait, too
 			continue
 		}
 		plan = append(plan, Assignment{ArchJob: it.ID, Builder: b.Name})
@@ -52,12 +60,32 @@ func Plan(q *Queue, builders []Capacity, running map[Share]int, now time.Time) [
 	return plan
 }
 
-// Fitting lists the builders that could build an item if they had room.
-func Fitting(it Item, builders []Capacity) (fit []Capacity) {
+// Building lists the builders that build for the arch and target of an item, with what
+// it needs or without.
+func Building(it Item, builders []Capacity) (all []Capacity) {
 	for _, b := range builders {
-		if b.fits(it) {
-			fit = append(fit, b)
+		if b.builds(it) {
+			all = append(all, b)
 		}
 	}
+	return all
+}
+
+// Fitting lists the builders that could build an item if they had room: of those that
+// have what it must have, the ones that hold it by what it used before, or the largest.
+func Fitting(it Item, builders []Capacity) (fit []Capacity) {
+	for _, b := range fitting(it, builders) {
+		fit = append(fit, *b)
+	}
 	return fit
+}
+
+func fitting(it Item, builders []Capacity) []*Capacity {
+	var all []*Capacity
+	for i := range builders {
+		if b := &builders[i]; b.fits(it) {
+			all = append(all, b)
+		}
+	}
+	return sizeOf(it.Learned).holding(all)
 }

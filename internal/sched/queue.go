@@ -25,8 +25,14 @@ type Item struct {
 	Target   string
 	Priority int       // higher goes first; below 0: a background job
 	Since    time.Time // when its job was submitted
-	Roots    []string  // arches of the buildroots it can be built in, for noarch those that its spec and target allow; none: Arch alone
-	Avoid    string    // builder that lost or refused it last: taken only if no other would do
+	Queued   time.Time // when it came into the queue first
+	Learned  plague.Learned
+	Roots    []string // arches of the buildroots it can be built in, for noarch those that its spec and target allow; none: Arch alone
+	Needs    plague.Needs
+	Avoid    string // builder that lost or refused it last: taken only if no other would do
+	// Tried are the builders on which it had trouble, once it was more than one time: all
+	// others come first, and of these the one to avoid last.
+	Tried []string
 }
 
 // roots says whether one of the arches of its buildroots will do.
@@ -59,25 +65,31 @@ func (it Item) rank(now time.Time) int {
 }
 
 // constraint is what a builder must offer.
-type constraint struct{ arch, target, roots string }
+type constraint struct {
+	arch, target, roots, labels string
+	memory, disk                int64
+	size                        size
+}
 
 func (it Item) constraint() constraint {
-	return constraint{it.Arch, it.Target, strings.Join(it.Roots, " ")}
+	return constraint{it.Arch, it.Target, strings.Join(it.Roots, " "), strings.Join(it.Needs.Labels, " "), it.Needs.Memory, it.Needs.Disk, sizeOf(it.Learned)}
 }
 
-// kind is what the items of one line have in common.
-type kind struct {
+// class is a constraint that something in the queue has: it is compared by its address,
+// which costs less than its words.
+type class struct {
 	constraint
-	user     string
-	priority int
+	lines int
 }
 
-func (it Item) kind() kind { return kind{it.constraint(), it.User, it.Priority} }
-
-// line is the items of one kind, oldest first.
+// line is the items of one asker and class, by what they are expected to take, and of each
+// span the oldest first: by dues they would have to be inserted in between.
 type line struct {
-	kind
-	items []Item
+	asker *asker
+	class *class
+	items [parts][]Item
+	len   int
+	first turn // of its first item, as long as none counts as everybody's do that did not
 }
 
 // byAge is the order within a line. Ids are given in order of submission.
@@ -87,8 +99,21 @@ func byAge(it Item, id plague.ArchJobID) int { return cmp.Compare(it.ID, id) }
 // user, constraint and priority. It is rebuilt from the store when a leader begins,
 // and advanced by what happens. The zero value is empty and ready.
 type Queue struct {
-	lines map[kind]*line
-	where map[plague.ArchJobID]*line
+	askers  map[asks]*asker
+	classes map[constraint]*class
+	lines   map[kind]*line
+	where   map[plague.ArchJobID]place
+}
+
+// kind is what the items of one line have in common.
+type kind struct {
+	asker *asker
+	class *class
+}
+
+type place struct {
+	line *line
+	span span
 }
 
 // Len is the number of items.
@@ -96,54 +121,93 @@ func (q *Queue) Len() int { return len(q.where) }
 
 // Add puts an item in its place. One that is there already is left alone.
 func (q *Queue) Add(it Item) {
-	if q.where[it.ID] != nil {
+	if q.Has(it.ID) {
 		return
 	}
+	l := q.line(it)
+	p := place{l, spanOf(it.Learned.Took)}
+	part := &l.items[p.span]
+	at, _ := slices.BinarySearchFunc(*part, it.ID, byAge)
+	*part = slices.Insert(*part, at, it)
+	l.len++
+	l.asker.spans(it.Since)
+	l.asker.placed(l)
+	q.where[it.ID] = p
+}
+
+// line finds the line of an item, or begins one.
+func (q *Queue) line(it Item) *line {
 	if q.where == nil {
-		q.lines, q.where = map[kind]*line{}, map[plague.ArchJobID]*line{}
+		*q = Queue{map[asks]*asker{}, map[constraint]*class{}, map[kind]*line{}, map[plague.ArchJobID]place{}}
 	}
-	k := it.kind()
-	l := q.lines[k]
+	n, by := it.constraint(), asks{it.User, it.Priority}
+	a, c := q.askers[by], q.classes[n]
+	if a == nil {
+		a = &asker{asks: by, oldest: it.Since, newest: it.Since}
+		q.askers[by] = a
+	}
+	if c == nil {
+		c = &class{constraint: n}
+		q.classes[n] = c
+	}
+	l := q.lines[kind{a, c}]
 	if l == nil {
-		l = &line{kind: k}
-		q.lines[k] = l
+		l = &line{asker: a, class: c}
+		c.lines++
+		q.lines[kind{a, c}] = l
 	}
-	at, _ := slices.BinarySearchFunc(l.items, it.ID, byAge)
-	l.items = slices.Insert(l.items, at, it)
-	q.where[it.ID] = l
+	return l
 }
 
 // Remove takes an item out; one that is not there is no error.
 func (q *Queue) Remove(id plague.ArchJobID) {
-	l := q.where[id]
-	if l == nil {
+	p, there := q.where[id]
+	if !there {
 		return
 	}
 	delete(q.where, id)
-	at, _ := slices.BinarySearchFunc(l.items, id, byAge)
+	part := &p.line.items[p.span]
+	at, _ := slices.BinarySearchFunc(*part, id, byAge)
 	if at == 0 { // the head goes most, and shall not move all that wait behind it
-		l.items[0] = Item{}
-		l.items = l.items[1:]
+		(*part)[0] = Item{}
+		*part = (*part)[1:]
 	} else {
-		l.items = slices.Delete(l.items, at, at+1)
+		*part = slices.Delete(*part, at, at+1)
 	}
-	if len(l.items) == 0 {
-		delete(q.lines, l.kind)
+	p.line.len--
+	p.line.asker.placed(p.line)
+	if p.line.len == 0 {
+		q.end(p.line)
+	}
+}
+
+// end forgets a line that is empty, and what was there for it alone.
+func (q *Queue) end(l *line) {
+	delete(q.lines, kind{l.asker, l.class})
+	if l.class.lines--; l.class.lines == 0 {
+		delete(q.classes, l.class.constraint)
+	}
+	if len(l.asker.lines) == 0 {
+		delete(q.askers, l.asker.asks)
 	}
 }
 
 // Find gives an item of the queue.
 func (q *Queue) Find(id plague.ArchJobID) (it Item, there bool) {
-	l := q.where[id]
-	if l == nil {
+	p, there := q.where[id]
+	if !there {
 		return Item{}, false
 	}
-	at, there := slices.BinarySearchFunc(l.items, id, byAge)
-	return l.items[at], there
+	part := p.line.items[p.span]
+	at, there := slices.BinarySearchFunc(part, id, byAge)
+	return part[at], there
 }
 
 // Has says whether the item is in the queue.
-func (q *Queue) Has(id plague.ArchJobID) bool { return q.where[id] != nil }
+func (q *Queue) Has(id plague.ArchJobID) bool {
+	_, there := q.where[id]
+	return there
+}
 
 // IDs lists all items by id, for comparing the index with the store.
 func (q *Queue) IDs() []plague.ArchJobID {

@@ -1,9 +1,7 @@
 package sched
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -36,6 +34,8 @@ func TestPlan(t *testing.T) {
 	one := []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1, Free: 1}}
 	lost := x(4, "ann")
 	lost.Avoid = "b1"
+	twice := lost
+	twice.Tried = []string{"b1", "b2"}
 	b1 := Capacity{Name: "b1", Arches: []string{"x86_64"}, Slots: 2, Free: 2}
 	b2 := Capacity{Name: "b2", Arches: []string{"x86_64", "i686"}, Slots: 2, Free: 2}
 	other := Capacity{Name: "b3", Arches: []string{"x86_64"}, Targets: []string{"lab-13-extras"}, Slots: 2, Free: 2}
@@ -43,6 +43,24 @@ func TestPlan(t *testing.T) {
 	anywhere := func(id int) Item {
 		return Item{ID: plague.ArchJobID(id), User: "ann", Arch: "noarch", Target: "lab-12-extras", Roots: []string{"s390x", "x86_64"}}
 	}
+	took := func(id int, user string, late, span time.Duration) Item {
+		it := x(id, user)
+		it.Queued, it.Learned.Took = noon.Add(late), span
+		return it
+	}
+	used := func(id int, memory, disk int64) Item {
+		it := x(id, "ann")
+		it.Learned = plague.Learned{Memory: memory, Disk: disk}
+		return it
+	}
+	small := Capacity{Name: "a1", Arches: []string{"x86_64"}, Slots: 8, Free: 1, Machine: plague.Machine{Memory: 8 << 30, FreeDisk: 50 << 30}}
+	large := Capacity{Name: "l1", Arches: []string{"x86_64"}, Slots: 2, Free: 1, Machine: plague.Machine{Memory: 31 << 29, FreeDisk: 99 << 30}}
+	picky := func(id int) Item {
+		it := x(id, "ann")
+		it.Needs = plague.Needs{Labels: []string{"ssd"}, Memory: 8 << 30}
+		return it
+	}
+	ssd := Capacity{Name: "s9", Arches: []string{"x86_64"}, Slots: 1, Free: 1, Machine: plague.Machine{Memory: 8 << 30, Labels: []string{"big", "ssd"}}}
 	ppc := anywhere(1)
 	ppc.Roots = []string{"ppc"}
 	for _, tt := range []struct {
@@ -63,6 +81,8 @@ func TestPlan(t *testing.T) {
 		{"not for ever", []Item{old, x(2, "bob")}, one, nil, []Assignment{{1, "b1"}}},
 		{"another target's builder is none", []Item{x(1, "ann")}, []Capacity{other}, nil, nil},
 		{"avoids the builder that lost it", []Item{lost}, []Capacity{b1, b2}, nil, []Assignment{{4, "b2"}}},
+		{"and those before it", []Item{twice}, []Capacity{b1, b2, {Name: "b9", Arches: []string{"x86_64"}, Slots: 9, Free: 1}}, nil, []Assignment{{4, "b9"}}},
+		{"if they are all, the one that did longer ago", []Item{twice}, []Capacity{b1, b2}, nil, []Assignment{{4, "b2"}}},
 		{"unless there is no other", []Item{lost}, []Capacity{b1}, nil, []Assignment{{4, "b1"}}},
 		{"noarch goes where a buildroot of the target can be", []Item{{ID: 1, Arch: "noarch", Roots: []string{"s390x", "i686"}, Target: "lab-12-extras"}},
 			[]Capacity{b1, b2}, nil, []Assignment{{1, "b2"}}},
@@ -76,6 +96,17 @@ func TestPlan(t *testing.T) {
 			[]Capacity{{Name: "a1", Arches: []string{"s390x"}, Emulated: []string{"s390x"}, Slots: 9, Free: 1}, {Name: "b1", Arches: []string{"x86_64", "s390x"}, Emulated: []string{"s390x"}, Slots: 2, Free: 2}},
 			nil, []Assignment{{1, "b1"}, {2, "b1"}, {3, "a1"}}},
 		{"noarch that no free builder may build does not hold up other noarch", []Item{ppc, anywhere(2)}, []Capacity{b1}, nil, []Assignment{{2, "b1"}}},
+		{"what a target's file asks for is had, by the next in turn, too", []Item{picky(1), x(2, "ann"), picky(3)}, []Capacity{ssd, {Name: "a1", Arches: []string{"x86_64"}, Slots: 9, Free: 1}}, nil,
+			[]Assignment{{1, "s9"}, {2, "a1"}}},
+		{"or it waits, and holds up nobody", []Item{picky(1), x(2, "ann")}, []Capacity{b1}, nil, []Assignment{{2, "b1"}}},
+		{"of two that came together the longer goes first", []Item{took(1, "ann", 0, time.Minute), took(2, "ann", 0, time.Hour)}, one, nil, []Assignment{{2, "b1"}}},
+		{"whoever's they are", []Item{took(1, "ann", 0, time.Minute), took(2, "bob", time.Minute, time.Hour)}, one, nil, []Assignment{{2, "b1"}}},
+		{"but nothing waits behind what came much later", []Item{took(1, "ann", 0, time.Minute), took(2, "ann", time.Hour, time.Hour)}, one, nil, []Assignment{{1, "b1"}}},
+		{"priority and fairness come first", []Item{took(1, "ann", 0, 0), took(2, "bob", 0, time.Hour)}, one, map[Share]int{{"bob", false}: 1}, []Assignment{{1, "b1"}}},
+		{"what was large goes to who holds it", []Item{used(1, 10<<30, 0), used(2, 10<<30, 0), used(3, 1<<30, 0)}, []Capacity{small, large}, nil, []Assignment{{1, "l1"}, {3, "a1"}}},
+		{"by its disk, too", []Item{used(1, 0, 60<<30)}, []Capacity{small, large}, nil, []Assignment{{1, "l1"}}},
+		{"if nobody holds it, to the largest", []Item{used(1, 60<<30, 0), used(2, 0, 1<<40), used(3, 0, 0)}, []Capacity{small, large}, nil, []Assignment{{1, "l1"}, {3, "a1"}}},
+		{"who does not say what he has may hold it", []Item{used(1, 60<<30, 60<<30)}, []Capacity{b1}, nil, []Assignment{{1, "b1"}}},
 		{"a full builder takes nothing", []Item{x(1, "ann")}, []Capacity{{Name: "b1", Arches: []string{"x86_64"}, Slots: 1}}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +129,7 @@ func TestPlanProperties(t *testing.T) {
 			items = append(items, Item{
 				ID: plague.ArchJobID(i + 1), User: rapid.SampledFrom([]string{"ann", "bob", "eve"}).Draw(t, "user"),
 				Arch: rapid.SampledFrom(arches).Draw(t, "arch"), Target: rapid.SampledFrom(targets).Draw(t, "target"),
-				Priority: rapid.IntRange(0, 2).Draw(t, "priority"),
+				Priority: rapid.IntRange(0, 2).Draw(t, "priority"), Needs: drawNeeds(t), Learned: drawLearned(t), Queued: noon.Add(time.Duration(i) * time.Minute),
 			})
 			if it := &items[i]; it.Arch == "noarch" {
 				it.Roots = rapid.SampledFrom([][]string{{"x86_64"}, {"i686", "s390x"}, {"i686", "x86_64"}}).Draw(t, "roots")
@@ -109,7 +140,7 @@ func TestPlanProperties(t *testing.T) {
 			slots := rapid.IntRange(1, 4).Draw(t, "slots")
 			builders = append(builders, Capacity{
 				Name: fmt.Sprint("b", i), Arches: arches[:rapid.IntRange(1, 2).Draw(t, "arches")],
-				Targets: targets[:rapid.IntRange(0, 2).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(0, slots).Draw(t, "free"),
+				Targets: targets[:rapid.IntRange(0, 2).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(0, slots).Draw(t, "free"), Machine: drawMachine(t),
 			})
 		}
 		plan := Plan(queueOf(items...), builders, nil, noon)
@@ -126,7 +157,7 @@ func TestPlanProperties(t *testing.T) {
 				t.Fatalf("arch job %d assigned twice", a.ArchJob)
 			}
 			it := items[a.ArchJob-1]
-			if !caps[a.Builder].fits(it) {
+			if !slices.ContainsFunc(Fitting(it, builders), func(c Capacity) bool { return c.Name == a.Builder }) {
 				t.Fatalf("%+v went to %+v", it, caps[a.Builder])
 			}
 			if free[a.Builder]--; free[a.Builder] < 0 {
@@ -135,8 +166,8 @@ func TestPlanProperties(t *testing.T) {
 			left.Remove(a.ArchJob)
 		}
 		for _, id := range left.IDs() {
-			for _, b := range builders {
-				if free[b.Name] > 0 && b.fits(items[id-1]) {
+			for _, b := range Fitting(items[id-1], builders) {
+				if free[b.Name] > 0 {
 					t.Fatalf("arch job %d waits while %s has room", id, b.Name)
 				}
 			}
@@ -146,105 +177,4 @@ func TestPlanProperties(t *testing.T) {
 
 func shuffled(t *rapid.T, items []Item) []Item {
 	return rapid.Permutation(items).Draw(t, "order")
-}
-
-// byTheRules is Plan as the rules have it, without a thought for time: whoever
-// is first among all heads that fit somewhere gets the best builder.
-func byTheRules(items []Item, builders []Capacity, running map[Share]int) (plan []Assignment) {
-	left, busy := slices.Clone(items), map[Share]int{}
-	free, rarest := slices.Clone(builders), rarityOf(builders)
-	slices.SortFunc(free, func(a, b Capacity) int { return cmp.Compare(a.Name, b.Name) })
-	maps.Copy(busy, running)
-	for {
-		best, on := -1, -1
-		for i, it := range left {
-			b := -1
-			for j, c := range free {
-				if c.Free > 0 && c.fits(it) && (b < 0 || rarest.better(&c, &free[b], it)) {
-					b = j
-				}
-			}
-			if b >= 0 && (best < 0 || cmp.Or(cmp.Compare(left[best].rank(noon), it.rank(noon)), cmp.Compare(busy[it.Share()], busy[left[best].Share()]),
-				cmp.Compare(it.ID, left[best].ID)) < 0) {
-				best, on = i, b
-			}
-		}
-		if best < 0 {
-			return plan
-		}
-		plan = append(plan, Assignment{left[best].ID, free[on].Name})
-		free[on].Free--
-		busy[left[best].Share()]++
-		left = slices.Delete(left, best, best+1)
-	}
-}
-
-// TestPlanByTheRules: the heap and what it remembers change no plan.
-func TestPlanByTheRules(t *testing.T) {
-	users, targets := []string{"ann", "bob", "eve", "joe"}, []string{"a", "b", "c"}
-	rapid.Check(t, func(t *rapid.T) {
-		var items []Item
-		running := map[Share]int{}
-		old := rapid.IntRange(0, 60).Draw(t, "old")
-		for i := range rapid.IntRange(0, 60).Draw(t, "items") {
-			it := Item{ID: plague.ArchJobID(i + 1), User: rapid.SampledFrom(users).Draw(t, "user"), Arch: rapid.SampledFrom([]string{"x86_64", "noarch"}).Draw(t, "arch"),
-				Target: rapid.SampledFrom(targets).Draw(t, "target"), Priority: rapid.IntRange(-1, 1).Draw(t, "priority"),
-				Since: noon,
-				Avoid: rapid.SampledFrom([]string{"", "", "b0", "b1"}).Draw(t, "avoid")}
-			if it.Arch == "noarch" {
-				it.Roots = rapid.SampledFrom([][]string{{"x86_64"}, {"i686", "s390x"}, {"i686", "x86_64"}}).Draw(t, "roots")
-			}
-			if i < old { // ids follow age
-				it.Since = noon.Add(-Patience)
-			}
-			items = append(items, it)
-		}
-		for _, u := range users {
-			for _, background := range []bool{false, true} {
-				running[Share{u, background}] = rapid.IntRange(0, 3).Draw(t, "running")
-			}
-		}
-		var builders []Capacity
-		for i := range rapid.IntRange(0, 6).Draw(t, "builders") {
-			slots := rapid.IntRange(1, 5).Draw(t, "slots")
-			builders = append(builders, Capacity{Name: fmt.Sprint("b", i), Arches: []string{"x86_64", "i686"}[:rapid.IntRange(1, 2).Draw(t, "arches")],
-				Targets: targets[:rapid.IntRange(0, 3).Draw(t, "targets")], Slots: slots, Free: rapid.IntRange(-1, slots).Draw(t, "free")})
-		}
-		q := queueOf(shuffled(t, items)...)
-		if got, want := Plan(q, builders, running, noon), byTheRules(items, builders, running); !slices.Equal(got, want) {
-			t.Fatalf("the plan is %v, the rules say %v", got, want)
-		}
-		for _, it := range shuffled(t, items) { // from any place of its line
-			q.Remove(it.ID)
-			if q.Has(it.ID) {
-				t.Fatalf("%d is still there", it.ID)
-			}
-		}
-		if q.Len() != 0 || len(q.lines) != 0 {
-			t.Fatalf("%d items and %d lines are left", q.Len(), len(q.lines))
-		}
-	})
-}
-
-// BenchmarkPlan is one plan over 100,000 waiting arch jobs and 1,000 builders:
-// as they are in the middle of the day, and after everything stood still.
-func BenchmarkPlan(b *testing.B) {
-	for _, tt := range []struct {
-		name                 string
-		users, targets, free int // free: per builder, of 4 slots
-	}{{"50 users, 500 slots", 50, 1, 0}, {"500 users and 20 targets, 500 slots", 500, 20, 0}, {"500 users and 20 targets, 4000 slots", 500, 20, 4}} {
-		b.Run(tt.name, func(b *testing.B) {
-			var q Queue
-			for i := range 100_000 {
-				q.Add(Item{ID: plague.ArchJobID(i + 1), User: fmt.Sprint("user", i%tt.users), Arch: "x86_64", Target: fmt.Sprintf("lab-%d-extras", i/tt.users%tt.targets)})
-			}
-			var bs []Capacity
-			for i := range 1000 {
-				bs = append(bs, Capacity{Name: fmt.Sprintf("b%04d", i), Arches: []string{"x86_64"}, Slots: 4, Free: max(tt.free, i%2)})
-			}
-			for b.Loop() {
-				Plan(&q, bs, nil, noon)
-			}
-		})
-	}
 }
