@@ -54,6 +54,7 @@ type Result struct {
 	RPMs    []string // names of files in the out folder
 	Phase   string   // the last phase it was in, a plague.Phase
 	Failure *plague.Failure
+	Used    plague.Usage
 }
 
 // trouble is an error that the packager has to mend; any other is the farm's.
@@ -71,6 +72,10 @@ func failure(err error, phase plague.Phase) *plague.Failure {
 	var t *trouble
 	if errors.As(err, &t) {
 		kind = plague.FailurePackage
+	}
+	var s *shortage
+	if errors.As(err, &s) {
+		return &plague.Failure{Kind: s.kind, Phase: phase, Message: s.Error(), Had: s.had}
 	}
 	return &plague.Failure{Kind: kind, Phase: phase, Message: err.Error()}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"plague"
 	"plague/internal/rpm"
 )
 
@@ -61,28 +62,30 @@ func emulated(machine, arch string) bool {
 func Emulator(arch string) error { return emulator("/proc/sys/fs/binfmt_misc", arch) }
 
 func emulator(dir, arch string) error {
-	const what = "programs of %s do not run on this machine: "
+	refuse := func(why, remedy string) error {
+		return plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("programs of %s do not run on this machine: %s", arch, why), remedy)
+	}
 	k, known := kindOf(arch)
 	if !known {
-		return fmt.Errorf(what+"no emulator for it is known here", arch)
+		return refuse("no emulator for it is known here", "")
 	}
 	status, err := os.ReadFile(filepath.Join(dir, "status"))
 	switch {
 	case err != nil:
-		return fmt.Errorf(what+"no emulator can be registered, for binfmt_misc is not mounted: mount -t binfmt_misc binfmt_misc %s", arch, dir)
+		return refuse("no emulator can be registered, for binfmt_misc is not mounted", "mount -t binfmt_misc binfmt_misc "+dir)
 	case strings.TrimSpace(string(status)) != "enabled":
-		return fmt.Errorf(what+"its emulators are switched off: echo 1 >%s/status", arch, dir)
+		return refuse("its emulators are switched off", "echo 1 >"+dir+"/status")
 	}
 	takers, err := binfmts(dir, k.header())
 	switch {
 	case err != nil:
 		return fmt.Errorf("look for an emulator of %s: %w", arch, err)
 	case len(takers) == 0:
-		return fmt.Errorf(what+"no emulator for them is registered: apt-get install qemu-user-static, or dnf install qemu-user-static, and systemctl restart systemd-binfmt", arch)
+		return refuse("no emulator for them is registered", "apt-get install qemu-user-static, or dnf install qemu-user-static, and systemctl restart systemd-binfmt")
 	}
 	// of several the kernel takes the newest, which they do not tell
 	if !slices.ContainsFunc(takers, func(b binfmt) bool { return strings.Contains(b.flags, "F") }) {
-		return fmt.Errorf(what+"the emulator %s (%s) would be looked for in each buildroot, where it is not: register it with the flag F", arch, takers[0].interpreter, takers[0].name)
+		return refuse(fmt.Sprintf("the emulator %s (%s) would be looked for in each buildroot, where it is not", takers[0].interpreter, takers[0].name), "register it with the flag F")
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"plague"
+	"plague/internal/sandbox"
 )
 
 // Mock has mock build: it makes its buildroots as its own configurations say, and with
@@ -34,6 +35,9 @@ type mockBuild struct {
 	out    string
 	target string // arch for rpmbuild --target
 	end    mockEnd
+	used   plague.Usage
+	had    int64 // bytes free on the disk when it began
+	kills  int64 // processes that the kernel killed on this machine meanwhile, for want of memory
 }
 
 // Build makes RPMs of spec.SRPM and leaves them in the folder out, with mock's further
@@ -55,6 +59,8 @@ func (m *Mock) Build(ctx context.Context, spec Spec, log Log, out string, phase 
 		res.RPMs, res.Failure = nil, failure(err, b.failedAt())
 	}
 	step(plague.PhaseCleanup)
+	b.used.Disk = diskUsage(b.dir)
+	res.Used = b.used
 	if err := m.remove(spec.ID); err != nil && res.Failure == nil {
 		res.Failure = failure(fmt.Errorf("remove the buildroot: %w", err), plague.PhaseCleanup)
 	}
@@ -76,12 +82,13 @@ func (b *mockBuild) make(ctx context.Context, step func(plague.Phase)) ([]string
 	if err := b.begin(); err != nil {
 		return nil, fmt.Errorf("prepare the build: %w", err)
 	}
+	if err := b.pinned(ctx); err != nil {
+		return nil, err
+	}
 	err := b.run(ctx, step)
 	if err == nil {
 		if err = b.end.verdict(); err != nil {
-			if disk := full(b.result); disk != nil {
-				err = disk
-			}
+			err = b.size(err)
 		}
 	}
 	if lerr := b.keepLogs(); lerr != nil && err == nil {
@@ -91,6 +98,21 @@ func (b *mockBuild) make(ctx context.Context, step func(plague.Phase)) ([]string
 		return nil, err
 	}
 	return collect(b.dir, filepath.Base(b.result), b.out)
+}
+
+// size says whether a build that failed was too large for this machine.
+func (b *mockBuild) size(err error) error {
+	ended := sandbox.Result{Signal: b.end.signal, Used: sandbox.Used{Meter: plague.MeterProcess, Kills: b.kills}}
+	if b.end.exit > lastMockSignal {
+		ended.Signal = b.end.exit - lastMockSignal
+	}
+	if short := shortOfMemory(ended, b.end.build); short != nil {
+		return short
+	}
+	if disk := full(b.result); disk != nil {
+		return shortOfDisk(disk, saysFull(b.end.build), diskUsage(b.dir), b.had)
+	}
+	return err
 }
 
 // begin makes the folder of this build anew, with its source package and configuration.
@@ -121,6 +143,9 @@ func (b *mockBuild) begin() error {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
+	}
+	if b.had, err = sandbox.FreeDisk(b.dir); err != nil {
+		return err
 	}
 	for _, dir := range []string{b.result, b.roots} { // as /var/lib/mock is of the group mock
 		if err := os.Lchown(dir, b.UID, b.GID); err != nil {

@@ -53,6 +53,16 @@ func (r Roots) Mocks() bool {
 	return r.Backend == BackendMock
 }
 
+// Natives says whether anything may be built natively.
+func (r Roots) Natives() bool {
+	for _, t := range r.Targets {
+		if t.Backend == BackendNative {
+			return true
+		}
+	}
+	return r.Backend == BackendNative
+}
+
 // Config is the file of mock's configuration for a target and the arch of a
 // buildroot: the one that a target file names, else distro-target-arch-repo, where
 // distro and repo are the builder's, target and arch those of the orders (README of

@@ -54,6 +54,7 @@ func (b *mockBuild) run(ctx context.Context, step func(plague.Phase)) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("prctl: %w", err)
 	}
+	before := sandbox.MemoryKills()
 	cmd := b.process(argv, b.dir, out)
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run mock: %w", err)
@@ -69,7 +70,11 @@ func (b *mockBuild) run(ctx context.Context, step func(plague.Phase)) error {
 	}
 	err = drain(w, step, withDefaults(b.spec.Limits).Output)
 	b.end.said, b.end.build = w.said.String(), w.build.String()
+	b.kills = sandbox.MemoryKills() - before
 	b.end.exit = cmd.ProcessState.ExitCode()
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		b.used.Memory, b.used.Meter = usage.Maxrss<<10, plague.MeterProcess
+	}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		b.end.signal = int(status.Signal())
 	}

@@ -39,6 +39,9 @@ type build struct {
 	tree   tree
 	held   []layer
 
+	used   plague.Usage
+	had    int64    // bytes free on the disk when it began
+	filled bool     // rpmbuild says that the disk is full, and it was
 	rounds int      // how often BuildRequires were asked for
 	has    []string // RPMs that were installed for this package alone
 }
@@ -52,10 +55,13 @@ func (n *Native) Build(ctx context.Context, spec Spec, log Log, out string, phas
 	step := func(p plague.Phase) { at = p; phase(string(p)) }
 	names, err := b.make(ctx, out, step)
 	res := Result{RPMs: names, Phase: string(at)}
+	b.used.Disk = diskUsage(b.own)
 	if err != nil {
+		err = shortOfDisk(err, b.filled, b.used.Disk, b.had)
 		res.RPMs, res.Failure = nil, failure(err, at)
 	}
 	phase(string(plague.PhaseCleanup))
+	res.Used = b.used
 	for _, l := range b.held {
 		l.release()
 	}
@@ -154,6 +160,10 @@ func (b *build) folders() error {
 		return err
 	}
 	b.own = filepath.Join(b.dir, "own")
+	var err error
+	if b.had, err = sandbox.FreeDisk(b.dir); err != nil {
+		return err
+	}
 	if err := os.Mkdir(b.own, 0o700); err != nil {
 		return err
 	}

@@ -29,10 +29,15 @@ func (d *dnf) pinned() error {
 			if err := d.forget(r); err != nil {
 				return err
 			}
-			return fmt.Errorf("repository %s at %s has changed: its repomd.xml is %s, this build is pinned to %s", r.ID, r.URL, got, r.RepomdSHA256)
+			return r.changed(got)
 		}
 	}
 	return nil
+}
+
+// changed is the error of a repository that is not in the state that was asked for.
+func (r Repo) changed(got string) error {
+	return fmt.Errorf("repository %s at %s has changed: its repomd.xml is %s, this build is pinned to %s", r.ID, r.URL, got, r.RepomdSHA256)
 }
 
 // repomd is the digest of a repository's cached repomd.xml; "" if it was not fetched.
@@ -62,7 +67,7 @@ func (d *dnf) repomd(r Repo) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(f, 16<<20)); err != nil {
+	if _, err := io.Copy(h, io.LimitReader(f, maxRepomd)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

@@ -68,6 +68,7 @@ func (b *build) rpmbuild(ctx context.Context, step func(plague.Phase)) error {
 			return err
 		}
 		res, err := b.Sandbox.Run(ctx, c)
+		b.used.Memory, b.used.Meter = max(b.used.Memory, res.Used.Memory), res.Used.Meter
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -93,9 +94,17 @@ func (b *build) rpmbuild(ctx context.Context, step func(plague.Phase)) error {
 
 // verdict says whose trouble a failed rpmbuild is.
 func (b *build) verdict(res sandbox.Result, said string) error {
+	if err := shortOfMemory(res, said); err != nil {
+		return err
+	}
+	b.filled = saysFull(said)
 	if err := full(b.own); err != nil {
 		return err
 	}
+	if b.filled && res.Used.Meter != "" && res.Used.FreeDisk < leastFree {
+		return fmt.Errorf("the disk below %s was full", b.dir)
+	}
+	b.filled = false
 	if res.Reason != "" {
 		return packageTrouble("rpmbuild was stopped after %s: %s", res.Took.Round(1e9), res.Reason)
 	}
@@ -108,11 +117,14 @@ func (b *build) verdict(res sandbox.Result, said string) error {
 	return rpmbuildFailed(res.ExitCode, said)
 }
 
+// leastFree is below what a disk is full.
+const leastFree = 64 << 20
+
 // full is an error when there is no room for builds on the disk of a folder: what
 // failed on it is not the package's doing.
 func full(dir string) error {
 	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err == nil && st.Bavail*uint64(st.Bsize) < 64<<20 {
+	if err := syscall.Statfs(dir, &st); err == nil && st.Bavail*uint64(st.Bsize) < leastFree {
 		return fmt.Errorf("the disk below %s is full", filepath.Dir(dir))
 	}
 	return nil
