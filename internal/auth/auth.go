@@ -23,6 +23,7 @@ const (
 	Builders Act = "update the builders"
 	Told     Act = "look at hooks and mails"
 	Drain    Act = "drain or resume a builder"
+	Revoke   Act = "list or revoke certificates"
 	Hurry    Act = "ask for a priority above 0"
 	Reorder  Act = "change the priority"
 )

@@ -41,6 +41,8 @@ func TestCheck(t *testing.T) {
 		{"drain without server_admin", user(plague.OwnJobs, plague.KillAnyJob), Drain, "", plague.ServerAdmin},
 		{"pause", user(plague.ServerAdmin), Pause, "", ""},
 		{"pause without server_admin", user(plague.OwnJobs, plague.KillAnyJob, plague.ModifyUsers), Pause, "", plague.ServerAdmin},
+		{"revoke certificates", user(plague.ServerAdmin), Revoke, "", ""},
+		{"revoke certificates without server_admin", user(plague.OwnJobs, plague.KillAnyJob, plague.ModifyUsers), Revoke, "", plague.ServerAdmin},
 		{"change users", user(plague.ModifyUsers), Users, "", ""},
 		{"change users without modify_users", user(plague.ServerAdmin), Users, "", plague.ModifyUsers},
 	} {
