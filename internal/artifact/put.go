@@ -80,19 +80,20 @@ func (s *Dir) publish(f *durable.File, got Digest) error {
 	if s.Has(got) { // replacing it would part it from its hard links
 		return s.settle(got)
 	}
-	if err := s.files.MkdirAll(folder(got), 0o755); err != nil {
+	if _, err := s.files.Mkdirs(folder(got), 0o755); err != nil {
 		return unavailable("store artifact "+got.String(), err)
 	}
 	if err := f.CommitAs(name(got)); err != nil {
 		return unavailable("store artifact "+got.String(), err)
 	}
-	return nil
+	return s.settle(got)
 }
 
-// settle makes sure that a name which another writer made visible is on the disk
-// before its content is promised to anybody: that writer may have died in between.
+// settle makes sure that a name, and its folder's, are on the disk before the content is
+// promised to anybody. Another writer, who made one of them visible, may have died in
+// between.
 func (s *Dir) settle(d Digest) error {
-	if err := s.files.SyncDir(folder(d)); err != nil {
+	if err := s.files.SyncPath(folder(d)); err != nil {
 		return unavailable("store artifact "+d.String(), err)
 	}
 	return nil

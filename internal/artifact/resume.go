@@ -109,13 +109,13 @@ func (s *Dir) finish(ctx context.Context, want Digest) error {
 	if got != want {
 		return errors.Join(mismatch(got, want), s.discard(want))
 	}
-	if err := s.files.MkdirAll(folder(want), 0o755); err != nil {
+	if _, err := s.files.Mkdirs(folder(want), 0o755); err != nil {
 		return unavailable("store artifact "+want.String(), err)
 	}
 	if err := s.files.Rename(partial(want), name(want)); err != nil {
 		return unavailable("store artifact "+want.String(), err)
 	}
-	return nil
+	return s.settle(want)
 }
 
 func (s *Dir) digest(ctx context.Context, name string) (Digest, error) {

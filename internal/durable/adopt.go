@@ -11,8 +11,9 @@ import (
 )
 
 // Adopt gives a file outside of the folder a name in it: by a hard link, or
-// by a copy where the two are on different disks. source is the caller's own
-// path, never one that somebody else named.
+// by a copy where the two are on different disks, or the file has as many names as
+// its file system allows (65,000 on ext4; empty logs get there). source is the
+// caller's own path, never one that somebody else named.
 func (d *Dir) Adopt(source, name string) error {
 	if err := d.ask(OpLink, name); err != nil {
 		return err
@@ -26,7 +27,7 @@ func (d *Dir) Adopt(source, name string) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, unix.EXDEV) {
+	if !errors.Is(err, unix.EXDEV) && !errors.Is(err, unix.EMLINK) {
 		return &fs.PathError{Op: OpLink, Path: name, Err: err}
 	}
 	from, err := os.Open(source)

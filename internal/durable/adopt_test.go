@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"testing"
 
 	"plague/internal/durable"
@@ -42,5 +44,34 @@ func TestAdopt(t *testing.T) {
 	}
 	if err := d.Adopt(d.Path("near"), "out/escaped"); err == nil {
 		t.Error("a link made outside of the folder")
+	}
+}
+
+// A file that has as many names as it may have is copied.
+func TestAdoptTheMostLinked(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "source")
+	if err := os.WriteFile(source, []byte("it"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for i := range 70_000 {
+		if err = os.Link(source, filepath.Join(dir, strconv.Itoa(i))); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, syscall.EMLINK) {
+		t.Skipf("this file system allows more names than one can try: %v", err)
+	}
+	d := open(t)
+	for range 2 {
+		err := d.Adopt(source, "adopted")
+		if got, rerr := d.ReadFile("adopted"); string(got) != "it" || err != nil && !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%q, %v, %v", got, err, rerr)
+		}
+		info, serr := d.Stat("adopted")
+		if serr != nil || info.Mode().Perm() != 0o444 {
+			t.Errorf("%v, %v", info, serr)
+		}
 	}
 }

@@ -12,10 +12,7 @@ import (
 // Rename moves old to new, replacing a file of that name in one step, and brings
 // both folders to the disk.
 func (d *Dir) Rename(old, new string) error {
-	if err := d.ask(OpRename, new); err != nil {
-		return err
-	}
-	if err := d.root.Rename(old, new); err != nil {
+	if err := d.Replace(old, new); err != nil {
 		return err
 	}
 	if err := d.SyncDir(path.Dir(new)); err != nil {
@@ -40,42 +37,66 @@ func (d *Dir) SyncDir(name string) error {
 	return f.Sync()
 }
 
-// MkdirAll makes a folder, and the parents it lacks, each with exactly perm, and
-// brings their names to the disk. A folder that is there is left as it is.
-func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
-	name = path.Clean(name)
-	info, err := d.root.Stat(name)
-	switch {
-	case err == nil && info.IsDir():
-		return nil
-	case err == nil:
-		return &fs.PathError{Op: OpMkdir, Path: d.hookName(name), Err: syscall.ENOTDIR}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	if parent := path.Dir(name); parent != name {
-		if err := d.MkdirAll(parent, perm); err != nil {
+// SyncPath brings the names in a folder to the disk, and those of the folder and all
+// above it up to d. Those that are there already cost next to nothing.
+func (d *Dir) SyncPath(name string) error {
+	for name = path.Clean(name); ; name = path.Dir(name) {
+		if err := d.SyncDir(name); err != nil || name == "." {
 			return err
 		}
 	}
-	if err := d.ask(OpMkdir, name); err != nil {
+}
+
+// MkdirAll makes a folder, and the parents it lacks, each with exactly perm, and
+// brings their names to the disk. A folder that is there is left as it is.
+func (d *Dir) MkdirAll(name string, perm fs.FileMode) error {
+	made, err := d.Mkdirs(name, perm)
+	if err != nil || !made {
 		return err
 	}
-	if err := d.root.Mkdir(name, perm); err != nil {
-		if errors.Is(err, fs.ErrExist) { // another goroutine was faster
-			return nil
-		}
-		return err
-	}
-	if err := d.root.Chmod(name, perm); err != nil { // whatever the umask is
-		return err
-	}
-	return d.SyncDir(path.Dir(name))
+	return d.SyncPath(path.Dir(path.Clean(name)))
 }
 
 // The changes below come in crowds (the thousand links of a snapshot), so they do
 // not bring their folder to the disk: SyncDir does, once, where it matters. After
 // a power cut without it they may be undone.
+
+// Mkdirs makes a folder, and the parents it lacks, each with exactly perm. A folder
+// that is there is left as it is: then it has made none.
+func (d *Dir) Mkdirs(name string, perm fs.FileMode) (made bool, err error) {
+	name = path.Clean(name)
+	info, err := d.root.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		return false, nil
+	case err == nil:
+		return false, &fs.PathError{Op: OpMkdir, Path: d.hookName(name), Err: syscall.ENOTDIR}
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, err
+	}
+	if parent := path.Dir(name); parent != name {
+		if _, err := d.Mkdirs(parent, perm); err != nil {
+			return false, err
+		}
+	}
+	if err := d.ask(OpMkdir, name); err != nil {
+		return false, err
+	}
+	if err := d.root.Mkdir(name, perm); errors.Is(err, fs.ErrExist) { // another goroutine was faster
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, d.root.Chmod(name, perm) // whatever the umask is
+}
+
+// Replace moves old to new, replacing a file of that name in one step.
+func (d *Dir) Replace(old, new string) error {
+	if err := d.ask(OpRename, new); err != nil {
+		return err
+	}
+	return d.root.Rename(old, new)
+}
 
 // Link gives the file old a second name.
 func (d *Dir) Link(old, new string) error {

@@ -210,8 +210,9 @@ func TestNothingLeadsOutside(t *testing.T) {
 	for _, name := range []string{"../secret", "link", secret} {
 		_, readErr := d.ReadFile(name)
 		_, appendErr := d.OpenAppend(name, 0o644)
+		_, _, copyErr := d.OpenCopy(name, 0o644)
 		_, subErr := d.Sub(name)
-		for what, err := range map[string]error{"read": readErr, "append": appendErr, "sub": subErr} {
+		for what, err := range map[string]error{"read": readErr, "append": appendErr, "copy": copyErr, "sub": subErr} {
 			if err == nil {
 				t.Errorf("%s of %s went outside", what, name)
 			}
@@ -314,6 +315,25 @@ func TestRenameSyncsBothFolders(t *testing.T) {
 	}
 }
 
+func TestFoldersAreOnTheDiskWithAllAbove(t *testing.T) {
+	d := open(t)
+	var s steps
+	if err := d.WithHook(s.hook).MkdirAll("a/b/c", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"mkdir a", "mkdir a/b", "mkdir a/b/c", "syncdir a/b", "syncdir a", "syncdir ."}; !slices.Equal(s.asked, want) {
+		t.Errorf("steps are %q", s.asked)
+	}
+	s.asked = nil
+	made, err := d.WithHook(s.hook).Mkdirs("a/b/c", 0o700)
+	if info, _ := d.Stat("a/b/c"); err != nil || made || len(s.asked) > 0 || info.Mode().Perm() != 0o755 {
+		t.Errorf("one that is there: made %v, %v, %q", made, err, s.asked)
+	}
+	if made, err := d.WithHook(s.hook).Mkdirs("a/d", 0o755); err != nil || !made || !slices.Equal(s.asked, []string{"mkdir a/d"}) {
+		t.Errorf("one of a crowd: made %v, %v, %q", made, err, s.asked)
+	}
+}
+
 func TestEveryChangeAsksTheHook(t *testing.T) {
 	d := open(t)
 	if err := d.WriteFile("a", []byte("a"), 0o644); err != nil {
@@ -327,9 +347,10 @@ func TestEveryChangeAsksTheHook(t *testing.T) {
 	dead := d.WithHook(func(string, string) error { return errCrash })
 	_, createErr := dead.Create("n", 0o644)
 	_, appendErr := dead.OpenAppend("n", 0o644)
+	_, _, copyErr := dead.OpenCopy("n", 0o644)
 	_, subErr := dead.Sub("n")
 	for what, err := range map[string]error{
-		"create": createErr, "append": appendErr, "sub": subErr,
+		"create": createErr, "append": appendErr, "copy": copyErr, "sub": subErr,
 		"write": dead.WriteFile("a", nil, 0o644), "rename": dead.Rename("a", "n"), "link": dead.Link("a", "n"),
 		"symlink": dead.Symlink("a", "n"), "chmod": dead.Chmod("a", 0o600), "remove": dead.Remove("a"),
 		"removeall": dead.RemoveAll("a"), "mkdir": dead.MkdirAll("n/m", 0o755), "syncdir": dead.SyncDir("."),

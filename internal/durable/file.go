@@ -3,6 +3,7 @@ package durable
 import (
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -112,12 +113,32 @@ type Appender struct {
 	name string
 }
 
-// OpenAppend opens a file to grow it. When it is absent it is made, with exactly
-// perm, and its name is brought to the disk.
+// OpenAppend opens a file to grow it, each Write at its end, wherever others have
+// brought that. When it is absent it is made, with exactly perm, and its name is
+// brought to the disk.
 func (d *Dir) OpenAppend(name string, perm fs.FileMode) (*Appender, error) {
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
+	return d.openEnd(name, perm, os.O_APPEND)
+}
+
+// OpenCopy is OpenAppend for a file that grows as another one does somewhere else:
+// the first Write goes to the end the file has now, at, and each other one to where
+// the one before it ended. So two processes that copy the same make one copy of it,
+// not two.
+func (d *Dir) OpenCopy(name string, perm fs.FileMode) (a *Appender, at int64, err error) {
+	if a, err = d.openEnd(name, perm, 0); err != nil {
+		return nil, 0, err
+	}
+	if at, err = a.file.Seek(0, io.SeekEnd); err != nil {
+		a.Close()
+		return nil, 0, err
+	}
+	return a, at, nil
+}
+
+func (d *Dir) openEnd(name string, perm fs.FileMode, flag int) (*Appender, error) {
+	f, err := d.root.OpenFile(name, os.O_RDWR|flag, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		f, err = d.createAppend(name, perm)
+		f, err = d.createEnd(name, perm, flag)
 	}
 	if err != nil {
 		return nil, err
@@ -141,11 +162,11 @@ func (d *Dir) Touch(name string, perm fs.FileMode) error {
 	return errors.Join(f.Chmod(perm), f.Close())
 }
 
-func (d *Dir) createAppend(name string, perm fs.FileMode) (*os.File, error) {
+func (d *Dir) createEnd(name string, perm fs.FileMode, flag int) (*os.File, error) {
 	if err := d.ask(OpCreate, name); err != nil {
 		return nil, err
 	}
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE, perm&0o700|0o600)
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|flag, perm&0o700|0o600)
 	if err != nil {
 		return nil, err
 	}
