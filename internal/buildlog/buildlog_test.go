@@ -98,6 +98,22 @@ func TestWriterGoesOn(t *testing.T) {
 	}
 }
 
+// For a moment two servers believe that they lead, and tail the same log.
+func TestTwoCopyTheSame(t *testing.T) {
+	d := folder(t)
+	say(t, create(t, d, 1000), "one\n")
+	first, second := create(t, d, 1000), create(t, d, 1000)
+	say(t, first, "two\n")
+	say(t, second, "two\nthree\n")
+	late := create(t, d, 1000)
+	say(t, first, "three\nfour\n")
+	say(t, late, "four\nfive\n")
+	say(t, second, "four\n")
+	if got, want := content(t, d), "one\ntwo\nthree\nfour\nfive\n"; got != want {
+		t.Errorf("log is %q, not %q", got, want)
+	}
+}
+
 const cut = "0123456789\n[plague: this log is cut here, at its limit of 10 bytes]\n"
 
 func TestWriterCuts(t *testing.T) {

@@ -38,14 +38,15 @@ type Writer struct {
 }
 
 // Create opens the log name for its only writer, and goes on at Size if there is
-// one. It keeps max bytes; the first byte beyond them is replaced by a line that
+// one. The server that is about to lose the lead may tail the log that its successor
+// tails already: what both bring is there once. It keeps max bytes; the first byte beyond them is replaced by a line that
 // says so. A log that has ended is plague.ErrConflict: it is never written again,
 // for its file may be an artifact by now.
 func Create(d *durable.Dir, name string, max int64) (*Writer, error) {
 	if info, err := d.Stat(name); err == nil && Ended(info) {
 		return nil, hasEnded(name)
 	}
-	f, err := d.OpenAppend(name, growing)
+	f, size, err := d.OpenCopy(name, growing)
 	if err != nil {
 		return nil, unavailable("open log "+name, err)
 	}
@@ -58,7 +59,7 @@ func Create(d *durable.Dir, name string, max int64) (*Writer, error) {
 		f.Close()
 		return nil, hasEnded(name)
 	}
-	w := &Writer{file: f, name: name, max: max, size: info.Size()}
+	w := &Writer{file: f, name: name, max: max, size: size}
 	if w.size > w.max+int64(len(w.cutLine())) { // the limit was lowered since
 		w.max = w.size
 	}
