@@ -20,6 +20,7 @@ func rooms() []room {
 		{"durable", "plague", "leaf: files that survive a crash"},
 		{"artifact", "plague durable", "files by digest, on durable files"},
 		{"buildlog", "plague durable", "logs are durable files"},
+		{"dialin", "", "leaf: connections turned around; knows no call and no certificate"},
 		{"sched", "plague", "pure: no clock, no store"},
 		{"auth", "plague", "pure: a user and an act"},
 		{"store", "plague", "the only room that opens a database"},
@@ -33,8 +34,8 @@ func rooms() []room {
 		{"server", "plague rpm artifact buildlog durable sched auth store wire xmlrpc repo why", "the life of a job"},
 		{"builder", "plague artifact buildlog durable wire xmlrpc sandbox buildroot source", "the life of a slot: it builds in a buildroot, or makes an SRPM of sources in a sandbox; meets the server through wire only"},
 		{"web", "plague durable store repo buildlog", "pages: reads only"},
-		{"bench", "plague rpm store wire buildroot", "figures of a farm from outside: calls, its files, what its database says of times"},
-		{"cli", "plague rpm pki xmlrpc durable artifact buildlog auth store wire sandbox buildroot source repo why notify server builder web bench", "wiring: it builds every other room"},
+		{"bench", "plague rpm durable artifact store wire buildroot server builder", "figures of a farm from outside: calls, its files, what its database says; plays builders, which are the real daemon"},
+		{"cli", "plague rpm pki xmlrpc durable artifact buildlog auth dialin store wire sandbox buildroot source repo why notify server builder web bench", "wiring: it builds every other room"},
 	}
 }
 

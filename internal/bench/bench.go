@@ -22,6 +22,7 @@ type Shape struct {
 	Createrepo bool   // repodata by createrepo_c; otherwise a plain list
 	Database   string // DSN of an empty database; empty: SQLite
 	History    int    // jobs of the past in the database
+	Simulated  int    // builders that the measurement plays itself, at the farm's Places
 }
 
 // A Farm is one that runs, and nobody else uses.
@@ -35,6 +36,9 @@ type Farm struct {
 	HTTP       *http.Client            // for Repository
 	Client     func() (*Client, error) // a new connection of the farm's user
 	Processes  func() map[string][]int // ids of those that live, by "server" and "builder"
+	OnPostgres bool                    // Database is a DSN
+	Places     []Place                 // of the simulated builders
+	Stop       func() error            // stops it; its files stay
 	Close      func() error            // stops it and removes its folder
 }
 

@@ -41,7 +41,7 @@ func (f *Farm) uploaded(ctx context.Context, name string, n int) ([]wire.Submiss
 				return err
 			}
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				file, err := srpm(dir, name, fmt.Sprint(i+1))
+				file, err := srpm(dir, fmt.Sprint(name, i+1), "1")
 				if err != nil {
 					return err
 				}

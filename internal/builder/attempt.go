@@ -19,6 +19,7 @@ type Outcome struct {
 	Killed  bool
 	Pinned  *plague.Pinned // what was fetched from the SCM; nil: nothing
 	Files   []plague.Artifact
+	Used    plague.Usage
 	EndedAt time.Time
 }
 
@@ -49,6 +50,9 @@ func (a *attempt) ended() bool { return a.report.Phase.Ended() || a.report.Refus
 func (a *attempt) end(o Outcome) {
 	r := &a.report
 	r.Artifacts, r.EndedAt, r.Failure, r.Pinned = o.Files, o.EndedAt, o.Failure, o.Pinned
+	if o.Used != (plague.Usage{}) {
+		r.Used = &o.Used
+	}
 	switch {
 	case o.Killed:
 		r.Phase = plague.PhaseKilled
@@ -74,6 +78,9 @@ func (b *Builder) work(ctx context.Context, a *attempt) {
 			o.Failure.Kind = plague.FailureLost
 		}
 	}
+	b.mu.Lock()
+	o = b.handedBack(o)
+	b.mu.Unlock()
 	// Kept even if the supervisor wrote it: a daemon that comes back must
 	// find the attempt ended, whoever ended it.
 	if err := b.writeOutcome(dir, o); err != nil {
@@ -83,6 +90,12 @@ func (b *Builder) work(ctx context.Context, a *attempt) {
 	defer b.mu.Unlock()
 	a.end(o)
 	a.tell()
+	if o.Failure != nil && o.Failure.Kind == plague.FailureInfrastructure {
+		select {
+		case b.doubt <- struct{}{}:
+		default:
+		}
+	}
 	log.Info("attempt ended", "phase", a.report.Phase, "failure", a.report.Failure)
 	b.touch()
 }

@@ -52,16 +52,19 @@ type Config struct {
 	Targets  []string     // empty: any
 	Work     *durable.Dir // journal and attempts
 	SRPMs    *artifact.Dir
-	Server   *http.Client // for SRPMs, at ServerURL
-	// ServerURL is the builders' door of the server: https://host:port
-	ServerURL string
-	Launcher  Launcher
+	Server   *http.Client // for SRPMs, at ServerURLs
+	// ServerURLs are the builders' doors of the farm's servers: https://host:port
+	ServerURLs []string
+	Launcher   Launcher
 	// Ready says why it cannot build now what it is there for, beside what it
 	// finds out itself; nil: it can. It is asked again and again.
 	Ready func() error
 	// Takes says why it cannot build this, though arch and target are among its
 	// own; nil: it can.
-	Takes   func(*plague.Work) error
+	Takes func(*plague.Work) error
+	// Machine says what the machine has; FreeDisk is the builder's own to say. nil:
+	// it is not known. It is asked again and again.
+	Machine func() plague.Machine
 	MinFree int64 // bytes that must be free on Work's disk to take on more; default 1 GiB
 	Log     *slog.Logger
 }
@@ -73,6 +76,7 @@ type Builder struct {
 	instance string
 	begin    chan *attempt // accepted, for Run to begin
 	done     chan struct{} // closed when Run ends: parked calls end first
+	doubt    chan struct{} // an attempt had trouble that may be the machine's
 
 	mu        sync.Mutex // guards the fields below
 	fence     Bound
@@ -81,20 +85,25 @@ type Builder struct {
 	changed   chan struct{} // closed and replaced with every change of the report
 	parked    chan struct{} // closed when newer orders come: the call that waits answers
 	suspended string
-	free      int64
+	apart     string // version of the server that does not fit, as last logged; empty: it does
+	leaving   bool   // it stays suspended, see HandBack
+	machine   plague.Machine
+	cause     string // of suspended, in which no figure changes
+	unready   string // what Ready said last
 }
 
 // New makes a builder out of what its work folder says it had: a daemon that
 // was killed comes back knowing what it ran.
+// It asks Ready once before it says anything.
 func New(c Config) (*Builder, error) {
 	if c.MinFree == 0 {
-		c.MinFree = 1 << 30
+		c.MinFree = MinFree
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Builder{
-		Config: c, instance: rand.Text(), begin: make(chan *attempt, 1024), done: make(chan struct{}),
+		Config: c, instance: rand.Text(), begin: make(chan *attempt, 1024), done: make(chan struct{}), doubt: make(chan struct{}, 1),
 		attempts: map[plague.AttemptID]*attempt{}, changed: make(chan struct{}), parked: make(chan struct{}), version: 1,
 	}
 	if err := b.dropSRPMs(); err != nil {
@@ -106,9 +115,12 @@ func New(c Config) (*Builder, error) {
 	if err := b.readJournal(); err != nil {
 		return nil, err
 	}
-	b.measure()
+	b.examine()
 	return b, nil
 }
+
+// MinFree is the default of Config.MinFree, in bytes.
+const MinFree = 1 << 30
 
 // diskTick is how often the free space is looked at.
 const diskTick = 10 * time.Second
@@ -142,30 +154,32 @@ func (b *Builder) Run(ctx context.Context) error {
 			}
 		}
 	})
+	g.Go(func() error { return b.examining(ctx) })
 	return g.Wait()
 }
 
-// measure looks at the disk, and whether the machine is ready. A builder without
-// room suspends itself, says so, and comes back by itself when there is room again. b.mu is held, or nobody
-// else has b yet.
+// measure looks at the disk. A builder without room, or that is not ready, suspends
+// itself, says so, and comes back by itself when that is over. b.mu is held.
 func (b *Builder) measure() {
-	free, err := b.Work.Free()
-	why := ""
-	switch {
-	case err != nil:
-		why = fmt.Sprintf("its disk cannot be asked for free space: %v", err)
-	case int64(free) < b.MinFree:
-		why = fmt.Sprintf("its disk is full: %d MiB free at %s, %d MiB needed", free>>20, b.Work.Path(), b.MinFree>>20)
-	case b.Ready != nil:
-		if err := b.Ready(); err != nil {
-			why = err.Error()
-		}
-	}
-	b.free = int64(free)
-	if why == "" && b.suspended == "" || why != "" && b.suspended != "" {
+	if b.leaving {
 		return
 	}
-	b.suspended = why
+	free, err := b.Work.Free()
+	why, cause := b.unready, b.unready
+	switch {
+	case err != nil:
+		why, cause = fmt.Sprintf("its disk cannot be asked for free space: %v", err), "disk"
+	case int64(free) < b.MinFree:
+		why, cause = fmt.Sprintf("its disk is full: %d MiB free at %s, %d MiB needed", free>>20, b.Work.Path(), b.MinFree>>20), "disk"
+	}
+	if b.Machine != nil {
+		b.machine = b.Machine()
+	}
+	b.machine.FreeDisk = int64(free)
+	if cause == b.cause {
+		return
+	}
+	b.suspended, b.cause = why, cause
 	b.Log.Warn("suspension changed", "builder", b.Name, "reason", why)
 	b.touch()
 }
@@ -188,7 +202,8 @@ func (b *Builder) report() plague.Report {
 	r := plague.Report{
 		Builder: b.Name, Instance: b.instance, Version: b.version, Software: b.Software,
 		Farm: b.fence.Farm, Term: b.fence.Term, Sequence: b.fence.Sequence,
-		Slots: b.Slots, Arches: b.Arches, Emulated: b.Emulated, Targets: b.Targets, Suspended: b.suspended, Free: b.free, Now: time.Now(),
+		Slots: b.Slots, Arches: b.Arches, Emulated: b.Emulated, Targets: b.Targets, Suspended: b.suspended, Free: b.machine.FreeDisk, Now: time.Now(),
+		Memory: b.machine.Memory, FreeMemory: b.machine.FreeMemory, Load: b.machine.Load, Labels: b.machine.Labels,
 	}
 	for _, a := range b.attempts {
 		r.Attempts = append(r.Attempts, a.report)

@@ -37,11 +37,14 @@ func (b *Builder) serveFile(w http.ResponseWriter, r *http.Request) {
 	file := path.Join(dirName(a.record.ID), filesDir, name)
 	if r.URL.Query().Get("follow") != "" {
 		offset, _ := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
-		if err := b.stream(r.Context(), w, a, file, max(offset, 0)); err != nil && r.Context().Err() == nil {
-			b.Log.Warn("log not served", "file", file, "error", err)
-			panic(http.ErrAbortHandler) // an answer that just stops would look like the log's end
+		err := b.stream(r.Context(), w, a, file, max(offset, 0))
+		if err == nil {
+			return
 		}
-		return
+		if !errors.Is(err, errEnding) && r.Context().Err() == nil {
+			b.Log.Warn("log not served", "file", file, "error", err)
+		}
+		panic(http.ErrAbortHandler) // an answer that just stops would look like the log's end, also to who is leaving
 	}
 	f, err := b.Work.Open(file)
 	if err != nil {
@@ -69,8 +72,20 @@ func (b *Builder) named(archJob, number string) *attempt {
 	return nil
 }
 
-// stream copies a log as it grows until its attempt has ended.
+// errEnding ends what follows a log that outlives the daemon.
+var errEnding = errors.New("the daemon ends")
+
+// stream copies a log as it grows until its attempt has ended, or the daemon does.
 func (b *Builder) stream(ctx context.Context, w http.ResponseWriter, a *attempt, file string, offset int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-b.done:
+			cancel(errEnding)
+		case <-ctx.Done():
+		}
+	}()
 	w.Header().Set("Content-Type", "application/octet-stream")
 	open := func() (*os.File, error) { return b.Work.Open(file) }
 	err := buildlog.Follow(ctx, open, offset, wire.Flushed(w), func() <-chan struct{} { return b.grown(a) }, func() bool { return b.over(a) })

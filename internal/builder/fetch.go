@@ -31,7 +31,8 @@ func (b *Builder) fetch(ctx context.Context, a *attempt, dir string) (stopped bo
 	}()
 	srpm := a.record.Work.SRPM
 	for try := range fetchTries {
-		err = wire.Fetch(ctx, b.Server, b.ServerURL+wire.SRPMPath(srpm.Digest), b.SRPMs, srpm, fetchIdle)
+		from := b.ServerURLs[try%len(b.ServerURLs)]
+		err = wire.Fetch(ctx, b.Server, nil, from+wire.SRPMPath(srpm.Digest), b.SRPMs, srpm, fetchIdle)
 		if err == nil {
 			err = b.place(srpm.Digest, path.Join(dir, srpmFile))
 		}

@@ -91,6 +91,18 @@ func (p *Processes) Start(ctx context.Context, dir string) error {
 	return err
 }
 
+// Ready has the warden look whether the machine can build, and says what it lacks. That
+// the warden is gone says nothing of the machine: the daemon is about to end.
+func (p *Processes) Ready() error {
+	if err := p.ask(request{Check: true}); !errors.Is(err, errNoWarden) {
+		return err
+	}
+	return nil
+}
+
+// Keep has the warden keep the builder's renewed key and certificate.
+func (p *Processes) Keep(keyAndCert []byte) error { return p.ask(request{Keep: keyAndCert}) }
+
 // Watch tells what a supervisor does until it is gone.
 func (p *Processes) Watch(ctx context.Context, dir string, news func(News)) error {
 	return watchSupervisor(ctx, dir, news)

@@ -170,7 +170,7 @@ func (r *rig) boot(hook durable.Hook) (*daemon, error) {
 	}
 	b, err := builder.New(builder.Config{
 		Name: "b1", Slots: 1, Arches: []string{"x86_64"}, Targets: []string{"lab-*"}, Work: work, SRPMs: srpms,
-		Server: &http.Client{Transport: r}, ServerURL: "https://farm", Launcher: r, MinFree: max(r.minFree, 1), Ready: r.ready, Takes: r.takes,
+		Server: &http.Client{Transport: r}, ServerURLs: []string{"https://farm"}, Launcher: r, MinFree: max(r.minFree, 1), Ready: r.ready, Takes: r.takes,
 	})
 	if err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (s *Supervision) build(ctx context.Context, r record) Outcome {
 	if o.Failure != nil {
 		fmt.Fprintf(logs.Job, "failed (%s, %s): %s\n", o.Failure.Kind, o.Failure.Phase, o.Failure.Message)
 	}
-	if err := closeLogs(); err != nil {
+	if err := closeLogs(); err != nil && (o.Failure == nil || !o.Failure.Kind.Size()) { // logs end early on a full disk
 		return trouble(err)
 	}
 	if o.Files, err = s.files(); err != nil {
@@ -124,7 +124,9 @@ func (s *Supervision) make(ctx context.Context, r record, logs buildroot.Log, ou
 	}
 	defer srpm.Close()
 	res, err := s.Backend.Build(ctx, s.spec(r, held(srpm)), logs, out, phase)
-	return outcome(ctx, res, err)
+	o := outcome(ctx, res, err)
+	o.Used = res.Used
+	return o
 }
 
 // makeSource makes a source package out of the SCM.
@@ -166,7 +168,7 @@ func outcome(ctx context.Context, res buildroot.Result, err error) Outcome {
 	case err != nil:
 		return Outcome{Failure: &plague.Failure{Kind: plague.FailureInfrastructure, Phase: plague.Phase(res.Phase), Message: err.Error()}}
 	case res.Failure != nil:
-		return Outcome{Failure: &plague.Failure{Kind: plague.FailureKind(res.Failure.Kind), Phase: plague.Phase(res.Failure.Phase), Message: res.Failure.Message}}
+		return Outcome{Failure: res.Failure}
 	}
 	return Outcome{}
 }

@@ -62,6 +62,9 @@ func (b *Builder) readFence() error {
 // the orders have seen, else when it does, when newer orders come, or after
 // the orders' wait.
 func (b *Builder) Sync(ctx context.Context, o plague.Orders) (plague.Report, error) {
+	if err := b.fits(o.Software); err != nil {
+		return plague.Report{}, err
+	}
 	b.mu.Lock()
 	if err := b.obey(o); err != nil {
 		b.mu.Unlock()
@@ -239,7 +242,7 @@ func (b *Builder) slotFor(o plague.Order) (int, string) {
 func (b *Builder) full(doing string, err error) error {
 	err = fmt.Errorf("%w: builder %s could not %s: %w", plague.ErrUnavailable, b.Name, doing, err)
 	if b.suspended == "" {
-		b.suspended = err.Error()
+		b.suspended, b.cause = err.Error(), "journal"
 		b.touch()
 	}
 	return err

@@ -32,13 +32,25 @@ type Warden struct {
 	Daemon    func() *exec.Cmd           // the unprivileged half, its end of the socket still to be added as file 3
 	Supervise func(dir string) *exec.Cmd // a supervisor, the pipe it says "ready" on still to be added as file 3
 	Sweep     func(live []string) error  // removes what supervisors that are gone left behind
+	Keep      Keep                       // nil: nothing is kept
+	// HandsBack says at the end whether the builds end, too, and are handed back to the
+	// server; nil: they run on under their supervisors.
+	HandsBack func() bool
+	Check     func(context.Context) error // says what the machine lacks to build; nil: nothing
 	Log       *slog.Logger
 
 	mu sync.Mutex // one sweep at a time, and none while a supervisor begins
 }
 
-// request is a line from the daemon, reply the line back. Either names an attempt's folder.
+// Keep puts the builder's key and its renewed certificate (PEM) in the place of the old,
+// if it proves itself: the files are root's.
+type Keep func(keyAndCert []byte) error
+
+// request is a line from the daemon, reply the line back. It names an attempt's folder,
+// or has what is to be kept, or asks whether the machine can build.
 type request struct {
+	Check bool   `json:"check,omitempty"`
+	Keep  []byte `json:"keep,omitempty"`  // key and certificate
 	Start string `json:"start,omitempty"` // begin its supervisor
 	Kill  string `json:"kill,omitempty"`  // end it by force
 }
@@ -91,11 +103,19 @@ func (w *Warden) Run(ctx context.Context) error {
 	return err
 }
 
-// daemonGrace is how long the daemon has to end its calls.
-const daemonGrace = 10 * time.Second
+// daemonGrace is how long the daemon has to end its calls, having handed back what it
+// runs if it has to.
+const daemonGrace = HandBackTime + 8*time.Second
+
+// HandBackSignal is what the daemon hands back its builds at, and ends.
+const HandBackSignal = syscall.SIGUSR1
 
 func (w *Warden) end(daemon *exec.Cmd, done <-chan error) error {
-	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	sig := syscall.SIGTERM
+	if w.HandsBack != nil && w.HandsBack() {
+		sig = HandBackSignal
+	}
+	if err := daemon.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	t := time.NewTimer(daemonGrace)
@@ -116,7 +136,9 @@ func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			r.Error = err.Error()
 		} else if err := w.answer(ctx, q); err != nil {
-			w.Log.Error("supervisor not started, or not killed", "start", q.Start, "kill", q.Kill, "error", err)
+			if !q.Check { // which the daemon makes known
+				w.Log.Error("not done for the daemon", "start", q.Start, "kill", q.Kill, "keep", len(q.Keep) > 0, "error", err)
+			}
 			r.Error = err.Error()
 		}
 		line, err := json.Marshal(r)
@@ -130,6 +152,12 @@ func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
 }
 
 func (w *Warden) answer(ctx context.Context, q request) error {
+	switch {
+	case q.Check:
+		return w.check(ctx)
+	case len(q.Keep) > 0 && w.Keep != nil:
+		return w.Keep(q.Keep)
+	}
 	name := cmp.Or(q.Kill, q.Start)
 	if !attemptName().MatchString(name) {
 		return fmt.Errorf("%q does not name an attempt", name)
@@ -138,6 +166,22 @@ func (w *Warden) answer(ctx context.Context, q request) error {
 		return w.kill(ctx, name)
 	}
 	return w.start(ctx, name)
+}
+
+// checkTimeout bounds one look at the machine: meanwhile nothing is started.
+const checkTimeout = 30 * time.Second
+
+// check says what keeps the machine from building. No sweep takes away meanwhile what
+// it tries that with.
+func (w *Warden) check(ctx context.Context) error {
+	if w.Check == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	return w.Check(ctx)
 }
 
 // attemptName is all that the daemon may ask for: it is not trusted with paths.

@@ -51,25 +51,36 @@ our aim and what others measured on a machine of two cores.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd.Context(), s) },
 	}
+	add(c, "", []*cobra.Command{benchFarmCommand(s)})
 	f := c.Flags()
-	f.StringVar(&b.dir, "dir", "/var/lib/plague", "`folder` in which the farms are made; its disk is what is measured")
+	b.addFlags(c)
 	f.StringSliceVar(&b.only, "only", nil, "measure only what has this `name`: "+strings.Join(bench.Names(), ", "))
 	f.IntVar(&b.jobs, "jobs", 1_000_000, "`number` of jobs in the history that list shows")
-	f.StringVar(&b.postgres, "postgres", "", "postgres:// `DSN` of an empty database; what is written there stays")
-	f.BoolVar(&b.keep, "keep", false, "keep the farms' folders")
-	f.BoolVar(&b.json, "json", false, "answer in JSON")
 	return c
 }
 
+// addFlags adds what every measurement has.
+func (b *benchFlags) addFlags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&b.dir, "dir", "/var/lib/plague", "`folder` in which the farms are made; its disk is what is measured")
+	f.StringVar(&b.postgres, "postgres", "", "postgres:// `DSN` of an empty database; what is written there stays")
+	f.BoolVar(&b.keep, "keep", false, "keep the farms' folders")
+	f.BoolVar(&b.json, "json", false, "answer in JSON")
+}
+
 func (b *benchFlags) run(ctx context.Context, s Streams) error {
-	if os.Geteuid() != 0 {
-		return plague.Refuse(plague.ErrDenied, "`plague bench` needs root, as the builders do that it measures", "sudo plague bench …")
-	}
-	if b.jobs < 1000 {
-		return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("--jobs %d has no middle worth a page", b.jobs), "give 1000 at least")
-	}
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return plague.Refuse(plague.ErrInvalid, "--dir: "+err.Error(), "")
+	return b.runFigures(s, func(run bench.Bench) ([]bench.Figure, error) {
+		if b.jobs < 1000 {
+			return nil, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("--jobs %d has no middle worth a page", b.jobs), "give 1000 at least")
+		}
+		return run.Run(ctx, b.only)
+	})
+}
+
+// runFigures measures and prints, also what was measured before something failed.
+func (b *benchFlags) runFigures(s Streams, measure func(bench.Bench) ([]bench.Figure, error)) error {
+	if err := b.mayMeasure(); err != nil {
+		return err
 	}
 	log := slog.New(slog.NewTextHandler(s.Err, nil))
 	before := loadAverage()
@@ -77,7 +88,7 @@ func (b *benchFlags) run(ctx context.Context, s Streams) error {
 		Jobs: b.jobs, Postgres: b.postgres, Log: log,
 		Make: func(ctx context.Context, shape bench.Shape) (*bench.Farm, error) { return b.farm(ctx, s, shape) },
 	}
-	figures, err := run.Run(ctx, b.only)
+	figures, err := measure(run)
 	after := loadAverage()
 	if b.json {
 		if jerr := printJSON(s.Out, map[string]any{"version": version(), "cpus": runtime.NumCPU(), "load_before": before, "load_after": after, "figures": figures}); err == nil {

@@ -26,6 +26,7 @@ type benchFarm struct {
 	log       *os.File
 	keep      bool
 	processes []*benchProcess
+	places    []bench.Place // of builders that the measurement plays
 }
 
 // benchProcess is a server or a builder that runs.
@@ -64,8 +65,10 @@ func (b *benchFlags) farm(ctx context.Context, s Streams, shape bench.Shape) (_ 
 	if err := f.start(shape.Builders); err != nil {
 		return nil, err
 	}
-	if err := f.ready(ctx); err != nil {
-		return nil, err
+	if shape.Simulated == 0 {
+		if err := f.ready(ctx); err != nil {
+			return nil, err
+		}
 	}
 	web, err := f.webClient()
 	if err != nil {
@@ -74,7 +77,8 @@ func (b *benchFlags) farm(ctx context.Context, s Streams, shape bench.Shape) (_ 
 	return &bench.Farm{
 		Target: f.Target, Arch: f.Arches[0], Dir: f.Dir, Results: f.path("results"), Database: database,
 		Repository: fmt.Sprintf("%s/repos/%s/%s/", f.Web, f.Target, f.Arches[0]), HTTP: web,
-		Client: func() (*bench.Client, error) { return f.client(s) }, Processes: f.pids, Close: f.close,
+		OnPostgres: shape.Database != "", Places: f.places,
+		Client: func() (*bench.Client, error) { return f.client(s) }, Processes: f.pids, Stop: f.stop, Close: f.close,
 	}, nil
 }
 
@@ -93,7 +97,7 @@ func (f *benchFarm) make(ctx context.Context, shape bench.Shape, database string
 	if err := f.certificates(); err != nil {
 		return err
 	}
-	ports, err := freePorts(make([]int, 3+max(1, shape.Builders))...)
+	ports, err := freePorts(make([]int, 3+max(1, shape.Builders, shape.Simulated))...)
 	if err != nil {
 		return err
 	}
@@ -140,6 +144,14 @@ func (f *benchFarm) builders(shape bench.Shape, ports []int, database string) er
 			return err
 		}
 		links = append(links, fmt.Sprintf("https://127.0.0.1:%d %s", ports[i], name))
+	}
+	if shape.Simulated > 0 {
+		if f.places, err = f.simulated(ca, ports[:shape.Simulated]); err != nil {
+			return err
+		}
+		for _, p := range f.places {
+			links = append(links, "https://"+p.Listen+" "+p.Name)
+		}
 	}
 	server, err := os.ReadFile(f.path("server", "server.cfg"))
 	if err != nil {
@@ -254,12 +266,19 @@ func children(pid int) []int {
 	return all
 }
 
-// close stops the farm's processes, builders first, and removes its folder.
-func (f *benchFarm) close() error {
+// stop stops the farm's processes, builders first.
+func (f *benchFarm) stop() error {
 	var errs []error
 	for i := len(f.processes) - 1; i >= 0; i-- {
 		errs = append(errs, stopProcess(f.processes[i].cmd, f.processes[i].done))
 	}
+	f.processes = nil
+	return errors.Join(errs...)
+}
+
+// close stops the farm and removes its folder.
+func (f *benchFarm) close() error {
+	errs := []error{f.stop()}
 	if f.log != nil {
 		errs = append(errs, f.log.Close())
 	}

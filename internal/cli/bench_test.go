@@ -43,13 +43,46 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// A farm of simulated builders, of which some die, loses nothing, and says how it was.
+func TestBenchFarm(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("farms are made as root")
+	}
+	dir, err := os.MkdirTemp("", "bench-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := run(t.Context(), "plague", strings.Fields("bench farm --builders 8 --jobs 120 --published 5 --mean 20ms --deaths 100 --json --dir "+dir), Streams{Out: &out, Err: &errs})
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	var answer struct{ Figures []bench.Figure }
+	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || len(answer.Figures) < 5 {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	for _, f := range answer.Figures[:2] {
+		if f.Value["whole"] <= 0 && f.Value["n"] != 125 {
+			t.Errorf("%+v", f)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it left %v (%v)", left, err)
+	}
+}
+
 func TestBenchRefuses(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("without root everything is refused")
 	}
 	for args, want := range map[string]string{
-		"--only speed": "the names are disk, begun",
-		"--jobs 10":    "give 1000 at least",
+		"--only speed":  "the names are disk, begun",
+		"--jobs 10":     "give 1000 at least",
+		"farm --jobs 1": "100 --jobs at least",
 	} {
 		var errs bytes.Buffer
 		code := run(t.Context(), "plague", append([]string{"bench", "--dir", t.TempDir()}, strings.Fields(args)...), Streams{Out: &errs, Err: &errs})

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
@@ -18,6 +15,7 @@ import (
 	"plague"
 	"plague/internal/builder"
 	"plague/internal/buildroot"
+	"plague/internal/sandbox"
 
 	"github.com/spf13/cobra"
 )
@@ -27,26 +25,43 @@ func builderCommand(s Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "builder [address[:port] arch…]",
 		Short: "run a builder",
-		Long: `Run a builder: it waits for the server's calls (port 8888) and builds what they
-order, each build in a sandbox of its own.
+		Long: `Run a builder: it waits for the server's calls (port 8888), or with mode = active
+in its configuration dials in for them, and builds what they order, each build in a
+sandbox of its own.
 
 It is started as root, makes sandboxes as root, and does everything else,
 all that speaks with the network included, as builder_user. The configuration
 is ` + defaultBuilderConfig + ` or what -c names; a CONFIG.py of 2005 is read, too.
-address, port and arches override it.`,
+address, port and arches override it.
+
+SIGTERM ends it within 20 seconds. The builds go on and the next builder takes
+them up, or, with the machine or with on_stop = hand_back, they are handed back
+to the server at once. SIGHUP has it read its configuration again.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := readBuilderConfig(d.config)
+			read := func() (*builderConfig, error) {
+				cfg, err := readBuilderConfig(d.config)
+				if err != nil {
+					return nil, err
+				}
+				return cfg, cfg.override(args)
+			}
+			cfg, err := read()
 			if err != nil {
 				return err
 			}
-			if err := cfg.override(args); err != nil {
+			if _, err := cfg.plan(); err != nil {
 				return err
 			}
-			return d.run(cmd.Context(), s, func(ctx context.Context, log *slog.Logger) error { return runWarden(ctx, cfg, s, log) })
+			return d.run(cmd.Context(), s, func(ctx context.Context, log *slog.Logger) error {
+				if err := sandbox.Settle(); err != nil {
+					log.Warn("builds get no control groups of memory", "error", err)
+				}
+				return runWarden(ctx, cfg, read, s, log)
+			})
 		},
 	}
 	d.add(c, defaultBuilderConfig)
-	add(c, "", []*cobra.Command{listBuildersCommand(s, "list"), showBuilderCommand(s), drainCommand(s), resumeCommand(s), rebindCommand(s)})
+	add(c, "", []*cobra.Command{listBuildersCommand(s, "list"), showBuilderCommand(s), drainCommand(s), resumeCommand(s), removeCommand(s), rebindCommand(s), tokenCommand(s)})
 	return c
 }
 
@@ -85,6 +100,11 @@ func (c *builderConfig) account() (uid, gid int, err error) {
 	if os.Geteuid() != 0 {
 		return 0, 0, plague.Refuse(plague.ErrDenied, "a builder has to be started as root: it makes sandboxes", "sudo "+strings.Join(os.Args, " "))
 	}
+	return c.lookup()
+}
+
+// lookup finds builder_user, whoever asks.
+func (c *builderConfig) lookup() (uid, gid int, err error) {
 	u, err := user.Lookup(c.user)
 	if err != nil {
 		return 0, 0, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("there is no account %s (option builder_user) for the builder's unprivileged part", c.user),
@@ -120,63 +140,32 @@ func (c *builderConfig) folders(uid, gid int) (string, error) {
 	return c.workDir, nil
 }
 
-// runWarden is the privileged half of the builder.
-func runWarden(ctx context.Context, c *builderConfig, s Streams, log *slog.Logger) error {
-	uid, gid, err := c.account()
-	if err != nil {
-		return err
+// openDoor opens the builder's port; nil: it dials in, and needs none.
+func (c *builderConfig) openDoor() (*os.File, error) {
+	if c.active {
+		return nil, nil
 	}
-	mock, err := c.mock.backend(c.workDir, c.user)
-	if err != nil {
-		return err
-	}
-	name, setup, err := c.daemonSetup(mock)
-	if err != nil {
-		return err
-	}
-	work, err := c.folders(uid, gid)
-	if err != nil {
-		return err
-	}
-	lock, err := exclusive(filepath.Join(work, wardenLock))
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
 	at := net.JoinHostPort(c.address, strconv.Itoa(c.port))
 	l, err := net.Listen("tcp", at)
 	if err != nil {
-		return plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("Error: couldn't bind to address '%s'.  Is the builder already running? (%v)", at, err), "")
+		return nil, plague.Refuse(plague.ErrUnavailable, fmt.Sprintf("Error: couldn't bind to address '%s'.  Is the builder already running? (%v)", at, err), "")
 	}
-	doorFile, err := l.(*net.TCPListener).File()
-	l.Close()
-	if err != nil {
-		return err
+	defer l.Close()
+	return l.(*net.TCPListener).File()
+}
+
+// reached says how servers reach the builder.
+func (c *builderConfig) reached() string {
+	if c.active {
+		return "dials in to " + strings.Join(c.servers, " ")
 	}
-	defer doorFile.Close()
-	host, err := os.Hostname()
-	if err != nil {
-		return err
+	return "https://" + net.JoinHostPort(c.address, strconv.Itoa(c.port))
+}
+
+// vacateCommand is what the unit runs after each end of the builder, however it came.
+func vacateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "builder-vacate", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return sandbox.Vacate() },
 	}
-	sup, err := json.Marshal(superviseSetup{Work: work, FirstUID: c.firstUID, UID: uid, GID: gid, CACert: c.caCert, Hostname: host, Null: c.null, Mock: mock})
-	if err != nil {
-		return err
-	}
-	w := &builder.Warden{
-		Work: work, Attempts: filepath.Join("daemon", "attempts"),
-		Daemon: func() *exec.Cmd { return daemonProcess(setup, uid, gid, doorFile, s) },
-		Supervise: func(dir string) *exec.Cmd {
-			cmd := self("supervise", dir)
-			cmd.Stdin, cmd.Stderr = bytes.NewReader(sup), s.Err
-			return cmd
-		},
-		Sweep: func(live []string) error { return sweep(work, mock, live, log) },
-		Log:   log,
-	}
-	log.Info("builder is up", "builder", name, "address", "https://"+at, "slots", c.slots, "arches", c.arches, "emulated", c.emulated)
-	err = w.Run(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

@@ -44,22 +44,6 @@ func mockTakes(m *buildroot.Mock) func(*plague.Work) error {
 	}
 }
 
-// ready says what the machine lacks to build.
-func (s daemonSetup) ready() error {
-	for _, arch := range s.Emulated {
-		if err := buildroot.Emulator(arch); err != nil {
-			return err
-		}
-	}
-	if s.Mock == nil {
-		return nil
-	}
-	if _, err := os.Stat(s.Mock.Command[0]); errors.Is(err, fs.ErrNotExist) { // the daemon itself need not be let in
-		return fmt.Errorf("mock is gone: %w", err)
-	}
-	return nil
-}
-
 // sweep removes what builds left that were killed, also of a backend that is not
 // used any more.
 func sweep(work string, mock *buildroot.Mock, live []string, log *slog.Logger) error {

@@ -49,6 +49,29 @@ count against them any more. It needs the capability server_admin.
 	}
 }
 
+func removeCommand(s Streams) *cobra.Command {
+	var why string
+	c := &cobra.Command{
+		Use:   "remove name...",
+		Short: "take builders that joined by a token out of the farm",
+		Long: `Remove builders that joined by a token: they are builders no more, all their
+certificates are revoked and their connections closed within seconds, and what they
+were building is built elsewhere at once. Drain a builder first to let it end what it
+builds. It can come back with a new token. One that is in the server's option builders
+is taken out there, and by update_builders. It needs the capability server_admin.
+
+` + exitCodes,
+		Example:           `  plague builder remove builder7 --why "sold"`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: completeBuilders,
+		RunE: onBuilders(s, func(c *client, ctx context.Context, name string) (string, error) {
+			return c.RemoveBuilder(ctx, wire.Drain{Name: name, Why: why})
+		}),
+	}
+	c.Flags().StringVar(&why, "why", "", "reason, in one line, for the audit trail")
+	return c
+}
+
 // onBuilders makes a call for each builder of the command line.
 func onBuilders(s Streams, do func(*client, context.Context, string) (string, error)) func(*cobra.Command, []string) error {
 	return withClient(func(ctx context.Context, c *client, names []string) error {

@@ -34,8 +34,9 @@ import (
 type daemonSetup struct {
 	KeyAndCert []byte
 	CACert     []byte
-	ServerCert []byte // DER; none when the server's role is enough
-	Server     string
+	ServerCert []byte   // DER; none when the server's role is enough
+	Servers    []string // https://host:port of their builders' doors
+	Active     bool     // it dials them: there is no door
 	Name       string
 	Software   string
 	Work       string
@@ -43,6 +44,7 @@ type daemonSetup struct {
 	Arches     []string
 	Emulated   []string // of Arches
 	Targets    []string
+	Labels     []string
 	TLS12      bool
 	Mock       *buildroot.Mock // nil: nothing is built by mock
 }
@@ -89,21 +91,24 @@ func (c *builderConfig) daemonSetup(mock *buildroot.Mock) (name string, setup []
 		return "", nil, err
 	}
 	setup, err = json.Marshal(daemonSetup{
-		KeyAndCert: key, CACert: ca, ServerCert: pinned, Server: c.server, Name: id.Name, Software: version(),
-		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: slices.Concat(c.arches, c.emulated), Emulated: c.emulated, Targets: c.targets, TLS12: c.tls12, Mock: mock,
+		KeyAndCert: key, CACert: ca, ServerCert: pinned, Servers: c.servers, Active: c.active, Name: id.Name, Software: version(),
+		Work: filepath.Join(c.workDir, "daemon"), Slots: c.slots, Arches: slices.Concat(c.arches, c.emulated), Emulated: c.emulated, Targets: c.targets, Labels: c.labels, TLS12: c.tls12, Mock: mock,
 	})
 	return id.Name, setup, err
 }
 
 // daemonProcess is the unprivileged half: the socket to the warden is its file
-// 3, the door its file 4.
+// 3, the door, if it has one, its file 4.
 func daemonProcess(setup []byte, uid, gid int, door *os.File, s Streams) *exec.Cmd {
 	cmd := self("builder-daemon")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(setup), s.Out, s.Err
-	cmd.ExtraFiles = []*os.File{door}
+	if door != nil {
+		cmd.ExtraFiles = []*os.File{door}
+	}
 	cmd.Env = []string{"PATH=/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/nonexistent"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}},
+		Setpgid:    true, // the warden alone says when it ends, also to ^C
 	}
 	return cmd
 }
@@ -139,10 +144,6 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 		return fmt.Errorf("warden: %w", err)
 	}
 	launcher := builder.NewProcesses(warden)
-	l, err := net.FileListener(os.NewFile(4, "door"))
-	if err != nil {
-		return fmt.Errorf("door: %w", err)
-	}
 	cert, err := tls.X509KeyPair(setup.KeyAndCert, setup.KeyAndCert)
 	if err != nil {
 		return errors.New("the key and the certificate do not fit each other") // nothing of the key in an error
@@ -164,23 +165,42 @@ func runDaemon(ctx context.Context, setup daemonSetup, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	client := pki.ClientConfig(&cert, roots, peer)
-	b, err := builder.New(builder.Config{
-		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Emulated: setup.Emulated, Targets: setup.Targets,
-		Work: work, SRPMs: srpms, Server: httpsClient(client), ServerURL: setup.Server,
-		Launcher: launcher, Ready: setup.ready, Takes: mockTakes(setup.Mock), Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	d := door{tls: pki.DoorConfig(cert, roots, peer), handler: b.Door(), listener: l}
-	if setup.TLS12 {
-		d.tls = pki.AllowTLS12(d.tls)
+	holder := pki.NewHolder(cert)
+	shown := holder.Shown(pki.ClientConfig(&cert, roots, peer))
+	client := httpsClient(shown)
+	var l net.Listener
+	if !setup.Active {
+		if l, err = net.FileListener(os.NewFile(4, "door")); err != nil {
+			return fmt.Errorf("door: %w", err)
+		}
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return launcher.Run(ctx) })
+	g.Go(func() error { return launcher.Run(ctx) }) // a builder that begins asks the warden whether it can build
+	b, err := builder.New(builder.Config{
+		Name: setup.Name, Software: setup.Software, Slots: setup.Slots, Arches: setup.Arches, Emulated: setup.Emulated, Targets: setup.Targets,
+		Work: work, SRPMs: srpms, Server: client, ServerURLs: setup.Servers,
+		Launcher: launcher, Ready: launcher.Ready, Takes: mockTakes(setup.Mock), Machine: builder.MachineWith(setup.Labels), Log: log,
+	})
+	if err != nil {
+		g.Go(func() error { return err })
+		return g.Wait()
+	}
+	r := renewer{holder: holder, tls: shown, client: client, servers: setup.Servers, keep: launcher.Keep, renewed: func() {}, log: log}
+	var reached func(context.Context) error // how servers reach the builder
+	if setup.Active {
+		d := newDialIn(setup.Servers, shown, b.Door(), log)
+		reached, r.renewed = d.run, d.redial
+	} else {
+		d := door{tls: holder.Shown(pki.DoorConfig(cert, roots, peer)), handler: b.Door(), listener: l}
+		if setup.TLS12 {
+			d.tls = pki.AllowTLS12(d.tls)
+		}
+		reached = func(ctx context.Context) error { return d.serve(ctx, log) }
+	}
 	g.Go(func() error { return b.Run(ctx) })
-	g.Go(func() error { return d.serve(ctx, log) })
+	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return reached(ctx) })
+	g.Go(func() error { return handBack(ctx, b, log) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

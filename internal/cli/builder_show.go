@@ -48,8 +48,17 @@ func showBuilder(s screen, b wire.BuilderDetail) {
 		line("targets", strings.Join(b.Targets, " "))
 	}
 	line("slots", fmt.Sprintf("%d of %d free", b.FreeSlots, b.NumSlots))
+	if m := machineText(b.BuilderRecord); m != "" {
+		line("machine", m)
+	}
+	if len(b.Labels) > 0 {
+		line("labels", strings.Join(b.Labels, " "))
+	}
 	if b.Seen != 0 {
 		line("seen", when(b.Seen))
+	}
+	if b.Mode == "active" {
+		line("dialled", dialled(b.BuilderRecord))
 	}
 	for _, a := range b.Running {
 		what := a.Status
@@ -60,9 +69,18 @@ func showBuilder(s screen, b wire.BuilderDetail) {
 	}
 	for _, a := range b.Ended {
 		text := fmt.Sprintf("job %d %s %s, attempt %d, %s at %s", a.Uid, a.Package, a.Arch, a.Attempt, a.Status, when(a.Endtime))
+		text += usedText(a.Used)
 		if a.Reason != "" {
 			text += ": " + a.Reason
 		}
 		line("ended", text)
 	}
+}
+
+// dialled says from where a builder has dialled in.
+func dialled(b wire.BuilderRecord) string {
+	if b.DialledAt == 0 {
+		return "not in to this server, which waits for it"
+	}
+	return "in from " + b.DialledFrom + " since " + when(b.DialledAt)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,9 +27,10 @@ type builderConfig struct {
 	file       string
 	keyAndCert string
 	caCert     string
-	serverCert string // the server's plain certificate: needed only when that has no role
-	server     string // https://host:port of the server's builders' door
-	distro     string // with repo: it builds for targets of these only
+	serverCert string   // the server's plain certificate: needed only when that has no role
+	servers    []string // https://host:port of the servers' builders' doors
+	active     bool     // it dials them, and waits nowhere
+	distro     string   // with repo: it builds for targets of these only
 	repo       string
 	user       string // its unprivileged part runs as this account
 	workDir    string
@@ -38,17 +40,19 @@ type builderConfig struct {
 	arches     []string
 	emulated   []string // arches that an emulator of this machine runs
 	targets    []string
+	labels     []string // for constraints of targets
 	firstUID   int
 	tls12      bool
-	null       bool // backend = null: nothing is built, for `plague bench`
+	onStop     string // keep, hand_back, or empty: goingDown says
+	null       bool   // backend = null: nothing is built, for `plague bench`
 	mock       mockOptions
 }
 
 func builderOptions() map[string][]string {
 	return map[string][]string{
 		"Builder": {
-			"builder_key_and_cert", "ca_cert", "server_cert", "server", "distro", "repo", "builder_user", "work_dir", "address", "port",
-			"slots", "arches", "emulated_arches", "targets", "first_uid", "tls12", "backend",
+			"builder_key_and_cert", "ca_cert", "server_cert", "server", "mode", "distro", "repo", "builder_user", "work_dir", "address", "port",
+			"slots", "arches", "emulated_arches", "targets", "labels", "first_uid", "tls12", "backend", "on_stop",
 			"builder_cmd", "mock_configdir", "mock_user", "target_configs_dir",
 		},
 		archCommands: nil,
@@ -69,10 +73,9 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 		return nil, err
 	}
 	c.serverCert = s.path("server_cert", "")
-	if c.server = s.text("server", ""); !strings.HasPrefix(c.server, "https://") {
-		return nil, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s: server = %q is not https://host:port of the server's files_port", file, c.server), "for example server = https://buildsys.example.com:8886")
+	if err := c.readServers(s); err != nil {
+		return nil, err
 	}
-	c.server = strings.TrimSuffix(c.server, "/")
 	c.distro, c.repo = s.text("distro", ""), s.text("repo", "")
 	c.user = s.text("builder_user", "plague-builder")
 	c.workDir = s.path("work_dir", "/var/lib/plague/builder")
@@ -95,12 +98,18 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 	if c.tls12, err = s.yes("tls12", false); err != nil {
 		return nil, err
 	}
+	if c.onStop = s.text("on_stop", ""); c.onStop != "" && c.onStop != onStopKeep && c.onStop != onStopHandBack {
+		return nil, s.wrong("on_stop", "is neither keep nor hand_back")
+	}
 	c.null = s.text("backend", "") == "null"
 	c.arches = fields(s.text("arches", ""))
 	if c.emulated, err = readEmulated(s); err != nil {
 		return nil, err
 	}
 	c.targets = fields(s.text("targets", ""))
+	if c.labels, err = readLabels(s); err != nil {
+		return nil, err
+	}
 	if len(c.targets) == 0 && (c.distro != "" || c.repo != "") {
 		// As in 2005: distro and repo are the builder's, the target between
 		// them comes with the orders.
@@ -108,6 +117,29 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 	}
 	c.mock, err = readMock(s, c.distro, c.repo)
 	return c, err
+}
+
+// readServers reads which servers there are, and who dials whom.
+func (c *builderConfig) readServers(s *settings) error {
+	list := s.set["server"].list
+	if len(list) == 0 {
+		list = []string{"https://127.0.0.1:8886"}
+	}
+	for _, text := range list {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+			return plague.Refuse(plague.ErrInvalid, fmt.Sprintf("%s: server = %q is not https://host:port of the server's files_port", c.file, text), "for example server = https://buildsys.example.com:8886")
+		}
+		c.servers = append(c.servers, "https://"+u.Host)
+	}
+	switch mode := s.text("mode", "passive"); mode {
+	case "passive":
+	case "active":
+		c.active = true
+	default:
+		return s.wrong("mode", "is neither passive, where the server calls the builder, nor active, where the builder dials in")
+	}
+	return nil
 }
 
 // readEmulated reads emulated_arches. What needs no emulator is not among them.

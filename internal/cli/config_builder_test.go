@@ -31,7 +31,11 @@ func TestBuilderArches(t *testing.T) {
 		{"emulated_arches = noarch", "", "", "", "has noarch"},
 		{"emulated_arches = aarch64 aarch64", "", "", "", "names aarch64 twice"},
 		{"emulated_arches = ../etc", "", "", "", "names no arch"},
+		{"labels = ssd, big-1 ssd", "", "x86_64", "", ""},
+		{"labels = ssd, BIG", "", "", "", `labels = ssd, BIG has a word that is none: "BIG"`},
 		{"emulated_arch = aarch64", "", "", "", "emulated_arches"}, // the nearest known name
+		{"mode = active", "", "x86_64", "", ""},
+		{"mode = aktive", "", "", "", "is neither passive"},
 	} {
 		dir := t.TempDir()
 		for name, text := range map[string]string{"key.pem": "", "ca.pem": "",
@@ -53,6 +57,25 @@ func TestBuilderArches(t *testing.T) {
 			t.Errorf("%q, %q: %v", tt.options, tt.args, err)
 		case !slices.Equal(c.arches, strings.Fields(tt.arches)) || !slices.Equal(c.emulated, strings.Fields(tt.emulated)):
 			t.Errorf("%q, %q: arches %q, emulated %q", tt.options, tt.args, c.arches, c.emulated)
+		}
+	}
+}
+
+// TestServersOfABuilder: all that it dials.
+func TestServersOfABuilder(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                       "https://127.0.0.1:8886",
+		"https://a:1/":           "https://a:1",
+		"https://a:1, https://b": "https://a:1 https://b",
+		"https://a:1, b:1":       "",
+		"https://a:1/x":          "",
+		"https://u@a:1":          "",
+		"https://":               "",
+	} {
+		c := &builderConfig{file: "builder.cfg"}
+		err := c.readServers(&settings{set: map[string]setting{"server": {text: text, list: words(text)}}})
+		if got := strings.Join(c.servers, " "); got != want && want != "" || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v, want %q", text, got, err, want)
 		}
 	}
 }

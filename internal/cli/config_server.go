@@ -11,6 +11,7 @@ import (
 
 	"plague"
 	"plague/internal/notify"
+	"plague/internal/pki"
 	"plague/internal/server"
 )
 
@@ -25,12 +26,14 @@ type serverConfig struct {
 	userdb     string // the farm's database: a path or a postgres:// DSN
 	targets    []plague.Target
 	builders   []builderAddress
+	listen     string // argument over address and uiPort; empty: none
 	address    string // to listen on
 	hostname   string // by which builders and users reach it
 	uiPort     int
 	filesPort  int
 	webPort    int
 	tls12      bool
+	signer     string // socket of `plague signer`; empty: nobody joins by a token
 	lease      time.Duration
 	takes      server.Takes
 	srpmDir    string
@@ -43,9 +46,16 @@ type serverConfig struct {
 
 // builderAddress is one line of the option builders.
 type builderAddress struct {
-	url  string // https://host:port
+	url  string // https://host:port, or active://name of one that dials in
 	name string // in its certificate
+	// joined: by a token, and not in the option builders
+	joined bool
 }
+
+// activeScheme begins the address of a builder that has none: it dials in.
+const activeScheme = "active://"
+
+func (b builderAddress) active() bool { return strings.HasPrefix(b.url, activeScheme) }
 
 const defaultServerConfig = "/etc/plague/server/server.cfg"
 
@@ -53,7 +63,7 @@ func serverOptions() map[string][]string {
 	return map[string][]string{
 		"Server": {
 			"server_key_and_cert", "ca_cert", "ui_ca_cert", "server_work_dir", "data_dir", "targets", "target_configs_dir",
-			"builders", "use_srpm_not_cvs", "use_cvs", "userdb", "address", "hostname", "ui_port", "files_port", "web_port", "tls12", "lease",
+			"builders", "use_srpm_not_cvs", "use_cvs", "userdb", "address", "hostname", "ui_port", "files_port", "web_port", "tls12", "lease", "signer",
 			"srpm_dir", "max_srpm", "upload_quota", "metadata",
 		},
 		"Email": notify.EmailOptions(),
@@ -139,6 +149,7 @@ func (c *serverConfig) hookNames() (names []string) {
 func (c *serverConfig) numbers(s *settings) (err error) {
 	c.address = s.text("address", "127.0.0.1")
 	c.hostname = s.text("hostname", "")
+	c.signer = s.path("signer", "")
 	if c.uiPort, err = s.number("ui_port", 8887); err != nil {
 		return err
 	}
@@ -197,15 +208,22 @@ func takesOf(s *settings, targets []plague.Target) (server.Takes, error) {
 	return takes, nil
 }
 
-// parseBuilder reads `https://host:port name`; without a name it is the host.
+// parseBuilder reads `https://host:port name`, where without a name it is the host, or
+// `active://name`.
 func parseBuilder(line string) (builderAddress, error) {
 	address, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+	if in, ok := strings.CutPrefix(address, activeScheme); ok {
+		if err := pki.ValidName(in); err != nil || name != "" {
+			return builderAddress{}, fmt.Errorf("has %q, which is not active:// and the name in the certificate of a builder that dials in", strings.TrimSpace(line))
+		}
+		return builderAddress{url: address, name: in}, nil
+	}
 	u, err := url.Parse(address)
 	switch {
 	case err == nil && u.Scheme == "http":
 		return builderAddress{}, fmt.Errorf("has %s: a builder is reached by https:// only, since whoever could listen in between could change what is built", address)
 	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Path != "" && u.Path != "/":
-		return builderAddress{}, fmt.Errorf("has %q, which is not https://host:port", address)
+		return builderAddress{}, fmt.Errorf("has %q, which is neither https://host:port nor active://name", address)
 	}
 	port := u.Port()
 	if port == "" {
@@ -223,7 +241,7 @@ func (c *serverConfig) listenAt(arg string) error {
 	if err != nil {
 		return err
 	}
-	c.address = host
+	c.listen, c.address = arg, host
 	if port != 0 {
 		c.uiPort = port
 	}

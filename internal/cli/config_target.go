@@ -20,6 +20,7 @@ func targetOptions() map[string][]string {
 		"Arches":                     {"base_arches", "optional_arches"},
 		"Aliases":                    {"cvs_alias", "user_aliases"},
 		"Additional Packages Arches": nil,
+		"Constraints":                nil,
 		"CVS":                        {"cvs_root", "cvs_rsh"},
 		"SCM":                        scmOptions(),
 		"Buildroot":                  {"packages"},
@@ -61,7 +62,7 @@ func readTarget(file string) (plague.Target, error) {
 	if len(t.Buildroot) == 0 {
 		t.Buildroot = []string{"@buildsys-build"}
 	}
-	t.Additional, t.Macros = map[string][]string{}, map[string]string{}
+	t.Additional, t.Macros, t.Constraints = map[string][]string{}, map[string]string{}, map[string]plague.Needs{}
 	for _, name := range s.names() {
 		section, key, dotted := strings.Cut(name, ".")
 		if !dotted {
@@ -73,6 +74,10 @@ func readTarget(file string) (plague.Target, error) {
 			t.Additional[key] = fields(value)
 			if err := offered(s, name, t.Additional[key], t.BaseArches); err != nil {
 				return t, err
+			}
+		case "Constraints":
+			if t.Constraints[key], err = plague.ParseNeeds(value); err != nil {
+				return t, s.wrong(name, "is no constraint: "+err.Error())
 			}
 		case "Macros":
 			t.Macros[key] = value

@@ -24,6 +24,7 @@ type daemonFlags struct {
 	logFile string
 	detach  bool
 	debug   bool
+	check   bool
 }
 
 func (d *daemonFlags) add(c *cobra.Command, config string) {
@@ -33,11 +34,16 @@ func (d *daemonFlags) add(c *cobra.Command, config string) {
 	f.StringVarP(&d.logFile, "logfile", "l", "", "`file` for the log, appended to; standard error without it")
 	f.BoolVarP(&d.detach, "daemon", "d", false, "go on in the background")
 	f.BoolVar(&d.debug, "debug", false, "log more")
+	f.BoolVar(&d.check, "check", false, "only check the configuration")
 }
 
 // run runs a daemon's body: in the background when that was asked for, with
-// its process id and log where the flags say.
+// its process id and log where the flags say. The configuration has been read.
 func (d *daemonFlags) run(ctx context.Context, s Streams, body func(context.Context, *slog.Logger) error) error {
+	if d.check {
+		fmt.Fprintln(s.Out, d.config+" can be used.")
+		return nil
+	}
 	if d.detach {
 		pid, err := background(withoutDetach(os.Args), d.logFile)
 		if err != nil {

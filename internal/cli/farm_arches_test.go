@@ -113,6 +113,7 @@ func archesOf(j wire.JobRecord) string {
 // TestFarmOfArches builds for x86_64 and i686 on this machine: what succeeds for all
 // arches is in all repositories, and anything else in none.
 func TestFarmOfArches(t *testing.T) {
+	t.Parallel()
 	f := newArchFarm(t)
 	build := func(name, head, doc, shell string) plague.JobID {
 		return f.submit(specSRPM(t, name, archSpec(name, head, doc, shell)))

@@ -61,6 +61,16 @@ func (f *processFarm) runAs(config string, args ...string) (out, errs string, co
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
 }
 
+// serve starts the server, and waits until it answers.
+func (f *processFarm) serve() {
+	f.t.Helper()
+	f.server.start()
+	f.wait("the server to answer", func(ctx context.Context) error {
+		_, err := f.client.ListBuilders(ctx)
+		return err
+	})
+}
+
 // submit submits an SRPM and gives the job's uid.
 func (f *processFarm) submit(srpm string, args ...string) plague.JobID {
 	f.t.Helper()

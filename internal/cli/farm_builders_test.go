@@ -23,6 +23,7 @@ func (f *processFarm) updateBuilders() string {
 // TestFarmUpdatesBuilders: builders come and go without a restart of the server, and
 // what one was building that has gone is built by the others.
 func TestFarmUpdatesBuilders(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 2, slots: 1})
 	config := f.file("server", "server.cfg")
 	both := string(mustRead(t, config))

@@ -16,6 +16,7 @@ import (
 // TestToolsAndDisksFail: what is broken on the farm's own machines fails no
 // job; it waits, says why, and goes on.
 func TestToolsAndDisksFail(t *testing.T) {
+	t.Parallel()
 	disk := tmpfs(t, filepath.Join(t.TempDir(), "disk"), "1300m")
 	f := newProcessFarm(t, shape{builders: 1, slots: 1, workDirs: map[string]string{"builder1": filepath.Join(disk, "work")}})
 	f.moveServer(tmpfs(t, f.file("small"), "40m"))

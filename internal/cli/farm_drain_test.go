@@ -14,6 +14,7 @@ import (
 // TestFarmDrains: a drained builder ends what it builds and gets nothing new, whatever
 // is restarted meanwhile; and one that cannot do what another can drains itself.
 func TestFarmDrains(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 2, slots: 1})
 	f.start()
 	f.wait("both builders", f.takes("builder1", "builder2"))

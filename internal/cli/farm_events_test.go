@@ -18,6 +18,7 @@ import (
 // TestFarmEvents: who follows the events sees each once and in order, while the server
 // is killed again and again.
 func TestFarmEvents(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 2})
 	f.start()
 	all := f.goOn("events", "--follow", "--since", "0", "--json")
@@ -87,6 +88,7 @@ func ids(t *testing.T, lines string) (all []int64) {
 // TestFarmToldLate: a hook that fails and a mail server that is away can be seen, and
 // users choose their mails.
 func TestFarmToldLate(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusTeapot) }))
 	t.Cleanup(bad.Close)
@@ -95,11 +97,7 @@ func TestFarmToldLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRun(t, "chown", "plague-server:", secret)
-	port, err := freePorts(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.configure((&mailServer{port: port[0]}).section() + fmt.Sprintf("\n[Hooks]\nreleng = %s/ secret=%s allow=127.0.0.0/8\n", bad.URL, secret))
+	f.configure((&mailServer{port: f.site.builder(9)}).section() + fmt.Sprintf("\n[Hooks]\nreleng = %s/ secret=%s allow=127.0.0.0/8\n", bad.URL, secret))
 	f.start()
 	f.says("mail", "all\n")
 	f.until(f.submit(tinySRPM(t, "told", ":")), plague.JobNeedSign)
@@ -124,5 +122,9 @@ func TestFarmToldLate(t *testing.T) {
 	}
 	f.refuses("mail some", "choose all, failures or none")
 	f.refuses("mail all --user nobody@example.com", "nobody@example.com")
-	f.says("events", "mail none", f.User+": guest@example.com")
+	f.says("mail none --user guest@example.com", "guest@example.com gets mail: none.\n")
+	out, errs, code := f.run("events")
+	if code != 0 || strings.Count(out, " mail all > mail none ") != 1 || !strings.Contains(out, f.User+": guest@example.com\n") {
+		t.Errorf("the audit trail: exit %d, %s\n%s", code, errs, out)
+	}
 }

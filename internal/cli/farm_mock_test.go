@@ -16,11 +16,13 @@ import (
 
 	"plague"
 	"plague/internal/builder"
+	"plague/internal/pki"
 	"plague/internal/wire"
 	"plague/internal/xmlrpc"
 )
 
-// newMockFarm is a farm whose builder has the stand-in for mock.
+// newMockFarm is a farm whose builder has the stand-in for mock. Its tests are not
+// parallel: what mock leaves is seen by its account, and mock has one on a machine.
 func newMockFarm(t *testing.T) *processFarm {
 	t.Helper()
 	f := newProcessFarm(t, shape{builders: 1, slots: 2})
@@ -148,7 +150,8 @@ func (f *processFarm) asServer() (calls *xmlrpc.Client, link *wire.Builder) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	link = newWays(cfg, keys).links()[0].RPC
+	b := cfg.builders[0]
+	link = &wire.Builder{RPC: &xmlrpc.Client{URL: b.url + wire.RPCPath, HTTP: httpsClient(pki.ClientConfig(&keys.cert, keys.system, expectBuilder(b)))}}
 	f.t.Cleanup(link.RPC.HTTP.CloseIdleConnections)
 	return link.RPC, link
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -74,7 +75,10 @@ type process struct {
 	farm    *processFarm
 	name    string
 	account string // runs as it; empty: as root
+	network string // namespace in which it runs; empty: the test's
 	args    []string
+	binary  string // of another version; empty: the test's own
+	apart   string // a shell command that comes first, in a mount namespace of its own
 
 	mu   sync.Mutex // guards the fields below
 	cmd  *exec.Cmd
@@ -102,6 +106,12 @@ func (p *process) begin() error {
 	}
 	defer log.Close()
 	cmd := exec.Command("plague", p.args...)
+	if p.network != "" {
+		cmd = exec.Command("nsenter", slices.Concat(within(p.network), []string{"plague"}, p.args)...)
+	}
+	if p.apart != "" {
+		cmd = exec.Command("unshare", append([]string{"--mount", "sh", "-c", p.apart + ` && exec plague "$@"`, "sh"}, p.args...)...)
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if p.account != "" {
@@ -109,6 +119,9 @@ func (p *process) begin() error {
 			return err
 		}
 		cmd.Path, cmd.Args[0] = "/proc/self/exe", "plague" // the account cannot reach the test's own folder
+	}
+	if p.binary != "" {
+		cmd.Path = p.binary
 	}
 	if p.farm.path != "" {
 		cmd.Env = append(os.Environ(), "PATH="+p.farm.path)
@@ -137,7 +150,10 @@ func (p *process) attend(cmd *exec.Cmd, done chan struct{}) {
 }
 
 // kill kills the process and waits for its end.
-func (p *process) kill() {
+func (p *process) kill() { p.end(syscall.SIGKILL) }
+
+// end ends the process with a signal, and waits until it has ended.
+func (p *process) end(sig syscall.Signal) {
 	p.mu.Lock()
 	p.down = true
 	cmd, done := p.cmd, p.done
@@ -145,7 +161,7 @@ func (p *process) kill() {
 	if cmd == nil {
 		return
 	}
-	cmd.Process.Kill() // one that has ended already has what it shall have
+	cmd.Process.Signal(sig) // one that has ended already has what it shall have
 	select {
 	case <-done:
 	case <-time.After(time.Minute):

@@ -118,6 +118,7 @@ print("all well")
 `
 
 func TestPythonDrivesAFarm(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("python3 is not installed")

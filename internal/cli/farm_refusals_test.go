@@ -19,6 +19,7 @@ import (
 // TestFarmRefuses: what is wrong is refused with what to do next, and the farm
 // is as before; invariant 8.
 func TestFarmRefuses(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	f.start()
 	srpm := tinySRPM(t, "fine", ":")
@@ -139,6 +140,7 @@ func mustRead(t *testing.T, file string) []byte {
 // with a configuration that is not understood there is no daemon, and the
 // reason names option, file and line.
 func TestDaemonsRefuseToStart(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	for _, tt := range []struct{ daemon, old, text, says string }{
 		{"server", "certs/server_key_and_cert.pem", "certs/none.pem", "server_key_and_cert"},

@@ -17,6 +17,7 @@ import (
 // TestFarmBuildsTags: a package named by a tag in git, CVS and Subversion, behind
 // real servers, goes all the way into the repository; what is not there fails.
 func TestFarmBuildsTags(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []string{"git", "cvs", "svn", "svnserve", "setpriv", "prlimit"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not installed", tool)

@@ -26,6 +26,7 @@ import (
 // hears of a build, and what they hear is signed and from the farm. A repository
 // script copies what is published, though it fails at first.
 func TestFarmTells(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	mails, hooks := listenSMTP(t), &heard{}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

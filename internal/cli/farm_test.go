@@ -21,6 +21,7 @@ import (
 type processFarm struct {
 	*farm
 	t        *testing.T
+	site     site
 	client   *client
 	path     string // PATH of the processes; empty: the test's
 	server   *process
@@ -48,18 +49,18 @@ func newProcessFarm(t *testing.T, s shape) *processFarm {
 		s.arches = nativeArches()[:1]
 	}
 	distro := serveDistros(t, s.arches)
-	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	site := newSite(t)
 	dir := t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the farm's accounts pass through
 		t.Fatal(err)
 	}
 	u := upFlags{dir: filepath.Join(dir, "farm"), base: []string{"lab=" + distro}, distro: "lab", target: "12", repo: "extras",
-		arches: s.arches, user: "packager@example.com", slots: s.slots}
+		arches: s.arches, user: "packager@example.com", slots: s.slots, port: site.port()}
 	made, err := u.make(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &processFarm{farm: made, t: t}
+	f := &processFarm{farm: made, t: t, site: site}
 	t.Cleanup(f.stop)
 	if err := f.shape(s); err != nil {
 		t.Fatal(err)
@@ -77,10 +78,6 @@ func (f *processFarm) file(elem ...string) string { return f.farm.path(elem...) 
 // layers that all tests of this machine share.
 func (f *processFarm) shape(s shape) error {
 	ca, err := pki.LoadCA(f.file("ca"), "buildsystem")
-	if err != nil {
-		return err
-	}
-	ports, err := freePorts(make([]int, max(1, s.builders))...)
 	if err != nil {
 		return err
 	}
@@ -104,7 +101,7 @@ func (f *processFarm) shape(s shape) error {
 		}
 		address := strings.TrimPrefix(f.Builder, "https://127.0.0.1:")
 		text := strings.NewReplacer("builder1_key_and_cert.pem", name+"_key_and_cert.pem", "work_dir = work\n", "work_dir = "+work+"\n",
-			"port = "+address+"\n", fmt.Sprintf("port = %d\nfirst_uid = %d\n", ports[i], testUID()+100*i)).Replace(string(one))
+			"port = "+address+"\n", fmt.Sprintf("port = %d\nfirst_uid = %d\n", f.site.builder(i), f.site.uid()+100*i)).Replace(string(one))
 		if err := os.WriteFile(f.file("builder", name+".cfg"), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -112,7 +109,7 @@ func (f *processFarm) shape(s shape) error {
 			return err
 		}
 		f.works = append(f.works, work)
-		links = append(links, fmt.Sprintf("https://127.0.0.1:%d %s", ports[i], name))
+		links = append(links, fmt.Sprintf("https://127.0.0.1:%d %s", f.site.builder(i), name))
 		f.builders = append(f.builders, &process{farm: f, name: name, args: []string{"builder", "-c", f.file("builder", name+".cfg")}})
 	}
 	if s.lease > 0 {
@@ -126,10 +123,6 @@ func (f *processFarm) shape(s shape) error {
 
 // smallBase is enough to build a package that is one file of text.
 const smallBase = "filesystem, lab-release, bash, coreutils, libc-bin, rpm, sed, grep, gawk, tar, gzip, cpio, findutils, diffutils, file, make, patch"
-
-// testUID is the first of the uids of this process's farms; another one that
-// runs at the same time has others.
-func testUID() int { return 200_000 + os.Getpid()%1000*1000 }
 
 // shareLayers makes a builder use the layers of those before it.
 func shareLayers(t *testing.T, work string) error {

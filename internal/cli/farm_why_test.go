@@ -31,6 +31,7 @@ func (f *processFarm) why(uid plague.JobID, patterns ...string) {
 // TestFarmWhy: whoever asks why a job waits, failed or was killed is told, in mails
 // too.
 func TestFarmWhy(t *testing.T) {
+	t.Parallel()
 	f, mails := newProcessFarm(t, shape{builders: 1, slots: 1}), listenSMTP(t)
 	f.configure(mails.section())
 	f.start()

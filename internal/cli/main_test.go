@@ -18,6 +18,7 @@ func TestMain(m *testing.M) {
 	if handled, code := sandbox.Main(os.Args); handled {
 		syscall.Exit(code) // not os.Exit, in which the race detector waits a second for stragglers
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // else -race makes each program wait a second at its end
 	program := func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()

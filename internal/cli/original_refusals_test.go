@@ -78,7 +78,7 @@ func targetSentences() []sentence {
 		{"0.4", "One <anything>.cfg for each distribution has General, Arches, Aliases, Additional Packages Arches and CVS.", func(o *original) error {
 			t, err := o.target(example)
 			want := plague.Target{Distro: "fedora", Target: "development", Repo: "core", Testing: true, BaseArches: []string{"i386", "x86_64", "ppc"}, OptionalArches: []string{"i686", "noarch"},
-				Additional: map[string][]string{"kernel": {"i686"}}, UserAliases: []string{"fc4", "devel"}, Buildroot: []string{"@buildsys-build"}, Macros: map[string]string{}}
+				Additional: map[string][]string{"kernel": {"i686"}}, UserAliases: []string{"fc4", "devel"}, Buildroot: []string{"@buildsys-build"}, Macros: map[string]string{}, Constraints: map[string]plague.Needs{}}
 			if err != nil || !reflect.DeepEqual(t, want) {
 				return fmt.Errorf("%s, %v; want %s", asJSON(t), err, asJSON(want))
 			}

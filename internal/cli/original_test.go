@@ -22,6 +22,7 @@ type check func(o *original) error
 // about sources, users and states, on a real farm. They go on from each other. What is
 // known about arches is in room rpm; where we differ on purpose, in docs/original.md.
 func TestOriginal(t *testing.T) {
+	t.Parallel()
 	for _, tool := range []string{"cvs", "setpriv", "prlimit", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not installed", tool)

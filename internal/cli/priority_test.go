@@ -11,6 +11,7 @@ import (
 // TestPriority: a waiting job goes before an older one once somebody who may has said
 // so, and what is no priority changes nothing.
 func TestPriority(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	f.start()
 	busy := f.submit(tinySRPM(t, "busy", gate)) // in the only slot

@@ -22,10 +22,7 @@ import (
 func TestReadmeOf2005(t *testing.T) {
 	distro := serveDistro(t)
 	srpm := sourcePackage(t, "ethtool")
-	ports, err := freePorts(0, 0, 0, 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	site := newSite(t)
 	testscript.Run(t, testscript.Params{
 		Files: []string{"testdata/readme.txtar"},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -51,7 +48,7 @@ func TestReadmeOf2005(t *testing.T) {
 				env.Setenv(name, value)
 			}
 			for i, name := range []string{"UI", "FILES", "WEB", "B1", "B2"} {
-				env.Setenv(name, fmt.Sprint(ports[i]))
+				env.Setenv(name, fmt.Sprint(site.port()+i))
 			}
 			if err := os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700); err != nil {
 				return err

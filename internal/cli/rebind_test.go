@@ -16,6 +16,7 @@ import (
 // TestRebind: a builder that obeyed another farm builds nothing for this one
 // until it is told to.
 func TestRebind(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	b := f.builders[0]
 	rebind := func(args ...string) (string, error) {

@@ -14,6 +14,7 @@ import (
 // TestRetire: an administrator takes a published package out of the repository that
 // dnf sees; design rule 8.
 func TestRetire(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 2})
 	f.start()
 	srpm := tinySRPM(t, "bad", ":")

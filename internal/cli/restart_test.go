@@ -22,6 +22,7 @@ const gate = "n=0\nuntil [ -e /builddir/go ]; do n=$((n+1)); echo tick $n; sleep
 // TestKilledProcesses: builds that run under their supervisors are picked up,
 // not restarted, whatever else dies; invariant 6.
 func TestKilledProcesses(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	f.start()
 	b := f.builders[0]
@@ -75,6 +76,7 @@ func TestKilledProcesses(t *testing.T) {
 
 // TestDownAndUp: builds go on while the farm is down, and it finds them.
 func TestDownAndUp(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	// `plague up` runs the builder of builder.cfg
 	if err := os.Rename(f.file("builder", "builder1.cfg"), f.file("builder", "builder.cfg")); err != nil {
@@ -243,22 +245,22 @@ func (f *processFarm) nothingLeft() {
 	if all := mounts(f.t, f.Dir); len(all) > 0 {
 		f.t.Errorf("mounts are left: %v", all)
 	}
-	if all := buildProcesses(f.t); len(all) > 0 {
+	if all := f.buildProcesses(); len(all) > 0 {
 		f.t.Errorf("processes of builds are left: %v", all)
 	}
 }
 
 // buildProcesses lists processes that run as one of the slots' users.
-func buildProcesses(t *testing.T) []string {
-	t.Helper()
+func (f *processFarm) buildProcesses() []string {
+	f.t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	var all []string
 	for _, file := range files {
 		var st syscall.Stat_t
-		if syscall.Stat(file, &st) == nil && int(st.Uid) >= testUID() && int(st.Uid) < testUID()+1000 {
+		if syscall.Stat(file, &st) == nil && int(st.Uid) >= f.site.uid() && int(st.Uid) < f.site.uid()+siteUIDs {
 			data, _ := os.ReadFile(file + "/cmdline") // gone: then it has none
 			all = append(all, filepath.Base(file)+" "+strings.ReplaceAll(string(data), "\x00", " "))
 		}

@@ -60,8 +60,8 @@ authority in one program.
 		root.AddGroup(farm, client)
 	}
 	add(root, groupClient, clientCommands(s))
-	add(root, groupFarm, []*cobra.Command{serverCommand(s), builderCommand(s), userManagerCommand(s), certhelperCommand(s), upCommand(s), downCommand(s), benchCommand(s)})
-	add(root, "", []*cobra.Command{completionCommand(s), manCommand(), versionCommand(s), builderDaemonCommand(s), superviseCommand(s)})
+	add(root, groupFarm, []*cobra.Command{serverCommand(s), builderCommand(s), joinCommand(s), signerCommand(s), certCommand(s), userManagerCommand(s), certhelperCommand(s), doctorCommand(s), upCommand(s), downCommand(s), benchCommand(s)})
+	add(root, "", []*cobra.Command{completionCommand(s), manCommand(), versionCommand(s), builderDaemonCommand(s), vacateCommand(), superviseCommand(s)})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err.Error()) })
 	oldName(root, name)
 	return root

@@ -14,6 +14,7 @@ import (
 
 	"plague"
 	"plague/internal/artifact"
+	"plague/internal/dialin"
 	"plague/internal/durable"
 	"plague/internal/notify"
 	"plague/internal/pki"
@@ -36,7 +37,10 @@ func serverCommand(s Streams) *cobra.Command {
 and the public web (8885), all on one address.
 
 The configuration is ` + defaultServerConfig + ` or what -c names; a CONFIG.py of
-2005 is read, too. address and port override it: port is the users' door's.`,
+2005 is read, too. address and port override it: port is the users' door's.
+
+SIGTERM ends it within 10 seconds: calls that have begun are answered, builds go
+on. SIGHUP has it read its targets and builders again.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := readServerConfig(d.config)
@@ -58,6 +62,8 @@ The configuration is ` + defaultServerConfig + ` or what -c names; a CONFIG.py o
 // runServer opens everything the server needs, then its doors, and serves
 // until ctx ends.
 func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
+	told, stop := hangups()
+	defer stop()
 	keys, err := cfg.keys()
 	if err != nil {
 		return err
@@ -67,7 +73,15 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 		return err
 	}
 	defer db.Close()
-	ways := newWays(cfg, keys)
+	porter, err := newPorter(ctx, db, log)
+	if err != nil {
+		return err
+	}
+	porter.own(keys.self)
+	ways, err := newWays(ctx, cfg, keys, porter, dialin.NewBoard(log))
+	if err != nil {
+		return err
+	}
 	srv, results, err := cfg.assemble(ctx, db, ways, log)
 	if err != nil {
 		return err
@@ -76,10 +90,17 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	public := http.NewServeMux()
+	joining := newEnrolment(cfg, db, log)
+	public.Handle("POST "+enrolPath, joining)
+	public.Handle("/", web.Handler(web.Config{DB: db, Results: results, Targets: srv.Offered, URL: cfg.url(cfg.webPort), Log: log}))
+	builders := http.NewServeMux()
+	builders.HandleFunc("POST "+renewPath, joining.serveRenewal)
+	builders.Handle("/", srv.BuildersDoor())
 	doors := []door{
-		{port: cfg.uiPort, tls: pki.ServerConfig(keys.cert, keys.users, pki.RoleUser), handler: known(srv.UsersDoor(), func(id pki.Identity) string { return id.Email })},
-		{port: cfg.filesPort, tls: ways.door(), handler: known(srv.BuildersDoor(), func(id pki.Identity) string { return id.Name })},
-		{port: cfg.webPort, tls: pki.PublicConfig(keys.cert), handler: web.Handler(web.Config{DB: db, Results: results, Targets: cfg.targets, URL: cfg.url(cfg.webPort), Log: log})},
+		{port: cfg.uiPort, porter: porter, tls: porter.door(ways.allowed(pki.ServerConfig(keys.cert, keys.users, pki.RoleUser))), handler: known(srv.UsersDoor(), func(id pki.Identity) string { return id.Email })},
+		{port: cfg.filesPort, porter: porter, tls: ways.door(), dialled: ways.answer, handler: known(builders, func(id pki.Identity) string { return id.Name })},
+		{port: cfg.webPort, tls: pki.PublicConfig(pki.WithCA(keys.cert, keys.system)), handler: public},
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range doors {
@@ -91,6 +112,8 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 	log.Info("server is up", "users", cfg.url(cfg.uiPort), "builders", cfg.url(cfg.filesPort), "web", cfg.url(cfg.webPort))
 	g.Go(func() error { return srv.Run(ctx) })
 	g.Go(func() error { return notifier.Run(ctx) })
+	g.Go(func() error { return porter.Run(ctx) })
+	g.Go(func() error { return onHangup(ctx, told, func() { ways.reload(srv, log) }) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -100,6 +123,7 @@ func runServer(ctx context.Context, cfg *serverConfig, log *slog.Logger) error {
 // serverKeys are the server's key and certificate, and whom it trusts.
 type serverKeys struct {
 	cert   tls.Certificate
+	self   pki.Identity
 	system *pki.Pool // server and builders
 	users  *pki.Pool // packagers
 }
@@ -109,6 +133,9 @@ func (c *serverConfig) keys() (serverKeys, error) {
 	var err error
 	if k.cert, err = pki.LoadKeyAndCert(c.keyAndCert); err != nil {
 		return k, fmt.Errorf("%w: option server_key_and_cert: %w", plague.ErrInvalid, err)
+	}
+	if k.self, err = pki.Describe(c.keyAndCert); err != nil {
+		return k, err
 	}
 	if k.system, err = pki.LoadPool(c.caCert); err != nil {
 		return k, fmt.Errorf("%w: option ca_cert: %w", plague.ErrInvalid, err)
@@ -154,8 +181,8 @@ func (c *serverConfig) assemble(ctx context.Context, db *store.DB, w *ways, log 
 		return nil, nil, err
 	}
 	srv, err := server.New(ctx, server.Config{
-		Name: fmt.Sprintf("%s:%d", name, c.uiPort), DB: db, Artifacts: artifacts, Results: results, Tree: tree,
-		Targets: c.targets, Builders: w.links(), Reread: w.reread, Hooks: c.hookNames(), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
+		Name: fmt.Sprintf("%s:%d", name, c.uiPort), Software: version(), DB: db, Artifacts: artifacts, Results: results, Tree: tree,
+		Targets: c.targets, Builders: w.links(), Reread: w.reread, Joined: w.rejoin, Hooks: c.hookNames(), Base: &http.Client{Timeout: time.Minute}, RepoURL: c.url(c.webPort),
 		CheckSource: checkSource, Script: repo.Scripts{Dir: scripts, Results: results}.Run, Events: &notify.Stream{DB: db, Done: ctx.Done(), Log: log},
 		Options: server.Options{Lease: c.lease, SRPMs: c.srpmDir, MaxSRPM: c.maxSRPM, Quota: c.quota, Takes: c.takes}, Log: log,
 	})
@@ -200,6 +227,10 @@ type door struct {
 	tls      *tls.Config
 	handler  http.Handler
 	listener net.Listener
+	porter   *porter // nil: nobody is revoked here
+	// dialled takes connections that builders dial in with, until they end or ctx
+	// does; nil: none do here.
+	dialled func(ctx context.Context, kind dialin.Kind, conn *tls.Conn)
 }
 
 func (d *door) open(address string, tls12 bool) error {
@@ -223,8 +254,21 @@ func (d *door) serve(ctx context.Context, log *slog.Logger) error {
 		Handler: d.handler, TLSConfig: d.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	if d.dialled != nil {
+		srv.Protocols = new(http.Protocols) // which a TLSNextProto alone would not leave as they are
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetHTTP2(true)
+		srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+		for _, kind := range dialin.Kinds() {
+			srv.TLSNextProto[string(kind)] = func(_ *http.Server, conn *tls.Conn, _ http.Handler) { d.dialled(ctx, kind, conn) }
+		}
+	}
+	l := d.listener
+	if d.porter != nil {
+		l = porterListener{l, d.porter}
+	}
 	done := make(chan error, 1)
-	go func() { done <- srv.ServeTLS(d.listener, "", "") }()
+	go func() { done <- srv.ServeTLS(l, "", "") }()
 	select {
 	case err := <-done:
 		return err

@@ -126,7 +126,12 @@ func TestParseBuilder(t *testing.T) {
 		{"https://[::1]:8888/ b", "https://[::1]:8888", "b", ""},
 		{"http://127.0.0.1:8888 builder1", "", "", "https:// only"},
 		{"127.0.0.1:8888", "", "", "https"},
-		{"https://127.0.0.1:8888/RPC2 b", "", "", "not https://host:port"},
+		{"https://127.0.0.1:8888/RPC2 b", "", "", "neither https://host:port nor active://name"},
+		{"active://builder1", "active://builder1", "builder1", ""},
+		{" active://Builder_1.example.com ", "active://Builder_1.example.com", "Builder_1.example.com", ""},
+		{"active://builder1:8888", "", "", "name in the certificate"},
+		{"active://builder1 builder2", "", "", "name in the certificate"},
+		{"active://", "", "", "name in the certificate"},
 	} {
 		b, err := parseBuilder(tt.line)
 		if tt.says != "" {
@@ -204,6 +209,18 @@ func TestReadTargets(t *testing.T) {
 		put("other.cfg", "[General]\ndistro=lab\ntarget=13\nrepo=extras\n[Arches]\n"+arches)
 		if _, err := readTargets(dir, nil); (err == nil) != (why == "") || err != nil && !strings.Contains(err.Error(), why) {
 			t.Errorf("[Arches] %s: %v", arches, err)
+		}
+	}
+	for constraint, why := range map[string]string{
+		"kernel = labels:ssd,big memory:16G disk:100G": "", "kernel = memory:16": `other.cfg:8: Constraints.kernel = memory:16 is no constraint: "16" is no size`, "kernel = ssd": "labels:…", "kernel =": "nothing is needed",
+	} {
+		put("other.cfg", "[General]\ndistro=lab\ntarget=13\nrepo=extras\n[Arches]\nbase_arches=x86_64\n[Constraints]\n"+constraint+"\n")
+		ts, err := readTargets(dir, nil)
+		if (err == nil) != (why == "") || err != nil && !strings.Contains(err.Error(), why) {
+			t.Errorf("[Constraints] %s: %v", constraint, err)
+		}
+		if want := (plague.Needs{Labels: []string{"big", "ssd"}, Memory: 16 << 30, Disk: 100 << 30}); err == nil && !reflect.DeepEqual(ts[2].Constraints["kernel"], want) {
+			t.Errorf("[Constraints] %s: %+v", constraint, ts[2].Constraints)
 		}
 	}
 	put("other.cfg", "[General]\ndistro=../x\ntarget=13\nrepo=extras\n[Arches]\nbase_arches=x86_64\n")

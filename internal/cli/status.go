@@ -42,6 +42,9 @@ func showStatus(s screen, st wire.FarmStatus) {
 		fmt.Fprintf(s, "paused by %s: jobs wait\n", oneLine(st.PausedBy))
 	}
 	fmt.Fprintf(s, "builders: %d of %d answer, %d suspended; %d of %d slots free\n", st.Alive, st.Builders, st.Suspended, st.FreeSlots, st.Slots)
+	if st.Configuration != "" {
+		fmt.Fprintf(s, "the server goes on with its old configuration: %s\n", oneLine(st.Configuration))
+	}
 	for _, state := range plague.JobStates() {
 		if n := st.Jobs[string(state)]; n > 0 {
 			fmt.Fprintf(s, "%9d %s\n", n, s.state(string(state), string(state)))
@@ -52,6 +55,9 @@ func showStatus(s screen, st wire.FarmStatus) {
 	}
 	if st.HooksLate > 0 {
 		fmt.Fprintf(s, "%d hooks do not answer as they should: `plague hooks` says which\n", st.HooksLate)
+	}
+	for _, u := range st.Unmet {
+		fmt.Fprintf(s, "%s\n", oneLine(u))
 	}
 	if st.OldestWaiting != 0 {
 		fmt.Fprintf(s, "job %d has waited since %s\n", st.OldestWaiting, when(st.WaitingSince))

@@ -12,6 +12,7 @@ import (
 
 // TestStatus: what status says is what the farm is, paused and busy and at rest.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 2})
 	f.start()
 	status := func(words ...string) {

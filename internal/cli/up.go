@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -30,6 +31,7 @@ type upFlags struct {
 	arches []string
 	user   string
 	slots  int
+	port   int
 	detach bool
 	json   bool
 }
@@ -60,6 +62,7 @@ builder's unprivileged part as plague-builder, which are made if they are missin
 	f.StringSliceVar(&u.arches, "arch", nativeArches()[:1], "arches of the target")
 	f.StringVar(&u.user, "user", "packager@localhost.localdomain", "e-mail of the farm's first user")
 	f.IntVar(&u.slots, "slots", 0, "arch jobs at a time; default: one for every two cores")
+	f.IntVar(&u.port, "port", 0, "first of the four `ports` of a new farm: web, builders, users, its builder; default: 8885 and on, or any that are free")
 	f.BoolVar(&u.detach, "detach", false, "go on in the background once the farm is up")
 	f.BoolVar(&u.json, "json", false, "print the addresses as JSON")
 	return c
@@ -199,18 +202,30 @@ func (f *farm) answers(ctx context.Context) error {
 	return nil
 }
 
-// foreground runs server and builder as processes of their own until ctx ends,
+// foreground runs signer, server and builder as processes of their own until ctx ends,
 // and starts again what dies.
 func (f *farm) foreground(ctx context.Context, s Streams, asJSON bool) error {
 	if err := f.show(s.Out, asJSON); err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // the terminal is gone: nobody would end what it starts
+	defer stop()
 	log := slog.New(slog.NewTextHandler(s.Err, nil))
 	account, err := ensureAccount("plague-server")
 	if err != nil {
 		return err
 	}
+	if err := f.signerFolder(account); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return keepUp(ctx, log, "signer", func() *exec.Cmd {
+			c := self("signer", "--cadir", f.path("ca"), "--socket", f.signerSocket())
+			c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			return c
+		}, s)
+	})
 	g.Go(func() error {
 		return keepUp(ctx, log, "server", func() *exec.Cmd {
 			c := self("server", "-c", f.path("server", "server.cfg"))
@@ -231,7 +246,7 @@ func (f *farm) foreground(ctx context.Context, s Streams, asJSON bool) error {
 const (
 	firstPause = 200 * time.Millisecond // before a process that died is started again
 	longPause  = 10 * time.Second
-	stopGrace  = 15 * time.Second
+	stopGrace  = 30 * time.Second // more than a builder takes to hand back what it runs
 )
 
 // keepUp runs a process for as long as ctx lasts, again and again with growing

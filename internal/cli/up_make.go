@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,7 +55,7 @@ func (u *upFlags) make(ctx context.Context) (*farm, error) {
 	if err := f.certificates(); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(8887, 8886, 8885, 8888)
+	ports, err := u.ports()
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +119,17 @@ func (f *farm) folders(server *syscall.Credential) error {
 		}
 	}
 	return give(f.path("results"), server)
+}
+
+func (f *farm) signerSocket() string { return f.path("signer", "socket") }
+
+// signerFolder is the one that the server alone may enter to have something signed.
+func (f *farm) signerFolder(server *syscall.Credential) error {
+	dir := filepath.Dir(f.signerSocket())
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	return errors.Join(os.Chmod(dir, 0o750), os.Lchown(dir, 0, int(server.Gid)))
 }
 
 // reachable says whether the farm's unprivileged processes can come to a
@@ -197,6 +209,22 @@ func (f *farm) certificates() error {
 	return nil
 }
 
+// ports chooses those of the users' door, the builders', the web and the builder.
+func (u *upFlags) ports() ([]int, error) {
+	if u.port == 0 {
+		return freePorts(8887, 8886, 8885, 8888)
+	}
+	asked := []int{u.port + 2, u.port + 1, u.port, u.port + 3}
+	if u.port < 1 || u.port+3 > 65535 {
+		return nil, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("--port %d and the three after it are no ports", u.port), "give one from 1024 to 65532")
+	}
+	ports, err := freePorts(slices.Clone(asked)...)
+	if err == nil && !slices.Equal(ports, asked) {
+		err = plague.Refuse(plague.ErrConflict, fmt.Sprintf("of the ports %d to %d another program has one", u.port, u.port+3), "give another --port; `ss -tlp` shows who listens")
+	}
+	return ports, err
+}
+
 // freePorts gives the ports asked for, and in place of one that is taken any
 // that is free.
 func freePorts(want ...int) ([]int, error) {
@@ -249,8 +277,8 @@ func (u *upFlags) configure(f *farm, ports []int) error {
 	files := map[string]string{
 		"server/server.cfg": fmt.Sprintf("[Server]\nserver_key_and_cert = certs/server_key_and_cert.pem\nca_cert = certs/buildsystem_ca_cert.pem\n"+
 			"ui_ca_cert = certs/users_ca_cert.pem\nserver_work_dir = %s\ndata_dir = %s\nuserdb = userdb\ntarget_configs_dir = targets\n"+
-			"builders = %s builder1\naddress = 127.0.0.1\nui_port = %d\nfiles_port = %d\nweb_port = %d\n",
-			f.path("results"), f.path("server", "data"), f.Builder, ports[0], ports[1], ports[2]),
+			"builders = %s builder1\nsigner = %s\naddress = 127.0.0.1\nui_port = %d\nfiles_port = %d\nweb_port = %d\n",
+			f.path("results"), f.path("server", "data"), f.Builder, f.signerSocket(), ports[0], ports[1], ports[2]),
 		"server/targets/" + f.Target + ".cfg": fmt.Sprintf("[General]\ndistro = %s\ntarget = %s\nrepo = %s\n\n[Arches]\nbase_arches = %s\n\n"+
 			"[Aliases]\nuser_aliases = devel\n\n[Buildroot]\npackages = @buildsys-build\n\n[Repositories]\n%s",
 			u.distro, u.target, u.repo, strings.Join(u.arches, " "), repos.String()),

@@ -8,6 +8,7 @@ import (
 // TestUsersThroughTheServer: who has modify_users says from afar who may do what, at
 // once; nobody else does, and nobody locks the last one out.
 func TestUsersThroughTheServer(t *testing.T) {
+	t.Parallel()
 	f := newProcessFarm(t, shape{builders: 1, slots: 1})
 	f.start()
 	other := f.newUser("other@example.com", "own_jobs")

@@ -4,17 +4,18 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"plague/internal/wire"
+
 	"github.com/spf13/cobra"
 )
 
-// version is what the build wrote into the program: the module's version, and
-// the commit where there was one.
+// version is the release, and the commit where there was one.
 func version() string {
+	text := wire.Release()
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return text
 	}
-	text := info.Main.Version
 	for _, v := range info.Settings {
 		if v.Key == "vcs.revision" {
 			text += " " + v.Value

@@ -19,6 +19,7 @@ import (
 	"plague/internal/buildlog"
 	"plague/internal/server"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 // builtJob is a job whose builder is the test.
@@ -88,8 +89,8 @@ func (j *builtJob) run(arch string) *buildlog.Writer {
 // end ends an arch's attempt, well or not.
 func (j *builtJob) end(arch string, failure *plague.Failure) {
 	j.t.Helper()
-	j.must(j.f.db.Ended(j.t.Context(), j.term, time.Now(), j.tries[arch], "b1", failure, nil))
-	d, err := j.f.db.ClaimDownload(j.t.Context(), time.Now(), "test", time.Minute)
+	j.must(j.f.db.Ended(j.t.Context(), j.term, time.Now(), j.tries[arch], "b1", failure, nil, plague.Usage{}))
+	d, err := storetest.Only(j.f.db.ClaimDownloads(j.t.Context(), time.Now(), "test", time.Minute, 1, 100))
 	j.must(err)
 	j.must(j.f.db.Accept(j.t.Context(), time.Now(), d, "test", nil))
 }

@@ -28,6 +28,13 @@ func (a *audit) verdict(j plague.Job, arches []plague.ArchJob) error {
 		if r.Fails == "*" || r.Fails == aj.Arch || r.Fails != "" && aj.Arch == "noarch" || r.Hangs {
 			cannot = append(cannot, aj.Arch)
 		}
+		if r.Memory > a.mostMemory(aj) {
+			cannot = append(cannot, aj.Arch)
+		}
+		if err := a.outgrown(aj, r); err != nil {
+			return err
+		}
+		excused = excused || aj.FailureKind == plague.FailureMemory // outgrown has looked at it
 		if r.Infra >= a.options.InfraBudget {
 			cannot = append(cannot, aj.Arch)
 		}

@@ -24,6 +24,7 @@ type Recipe struct {
 	Noarch   bool          // its RPMs fit every arch
 	Doc      bool          // has a noarch subpackage beside
 	Steals   string        // makes an RPM of this package's name
+	Memory   int64         // bytes that a machine must have
 	Infra    int           // attempts of each arch that the machine spoils
 	Prepping time.Duration // how long its phases last
 	Building time.Duration
@@ -33,9 +34,10 @@ type Recipe struct {
 // which keeps to the contract of the real one; what they leave, they leave only
 // while there is power.
 type backend struct {
-	w     *World
-	power *Power
-	lies  bool // forges RPMs
+	w      *World
+	power  *Power
+	lies   bool  // forges RPMs
+	memory int64 // of the machine
 }
 
 var errMirror = errors.New("a mirror is away")
@@ -64,11 +66,14 @@ func (b *backend) Build(ctx context.Context, s buildroot.Spec, log buildroot.Log
 		Layers: []string{"/"}, Work: "work", Binds: []sandbox.Bind{{Source: out, Target: "/out"}},
 		Args: []string{"rpmbuild", "-bb"}, Output: log.Build,
 	})
+	if err == nil && ctx.Err() == nil && b.memory < r.Memory {
+		return buildroot.Result{Phase: "building", Failure: &plague.Failure{Kind: plague.FailureMemory, Phase: plague.PhaseBuilding, Message: "out of memory", Had: b.memory}}, nil
+	}
 	if err == nil && ctx.Err() == nil && !res.OK() {
 		return buildroot.Result{Phase: "building", Failure: &plague.Failure{
 			Kind: plague.FailurePackage, Phase: plague.PhaseBuilding, Message: fmt.Sprintf("rpmbuild: exit code %d", res.ExitCode)}}, nil
 	}
-	return buildroot.Result{Phase: "building"}, err
+	return buildroot.Result{Phase: "building", Used: plague.Usage{Memory: r.Memory, Meter: plague.MeterGroup}}, err
 }
 
 func headerOf(file string) (*rpm.Header, error) {

@@ -54,7 +54,7 @@ func (l *launcher) Start(_ context.Context, dir string) error {
 	m.supervisors[dir] = s
 	m.starts[dir]++
 	m.began.Go(func() {
-		b := &backend{m.w, power, m.lies}
+		b := &backend{m.w, power, m.lies, m.memory}
 		err := builder.Supervise(ctx, builder.Supervision{
 			Dir: work.WithHook(power.Hook()), Backend: b, Sources: b,
 			FetchUID: -1, Hostname: m.name, News: s.news,

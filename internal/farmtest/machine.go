@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"plague"
 	"plague/internal/artifact"
 	"plague/internal/builder"
 	"plague/internal/durable"
@@ -25,6 +26,7 @@ type Machine struct {
 	slots  int
 	arches []string
 	lies   bool // its reports are not what it did
+	memory int64
 	path   string
 
 	birth sync.Mutex // held while a daemon begins
@@ -111,8 +113,9 @@ func (m *Machine) open(power *Power) (*builder.Builder, error) {
 	}
 	b, err := builder.New(builder.Config{
 		Name: m.name, Software: "farmtest", Slots: m.slots, Arches: m.arches, Work: work, SRPMs: store,
-		Server:    &http.Client{Transport: &Caller{m.w.net, m.name, m.name, power}},
-		ServerURL: "https://" + filesHost, Launcher: &launcher{m, power}, MinFree: 1, Log: m.w.trace.Logger(m.name),
+		Server:     &http.Client{Transport: &Caller{m.w.net, m.name, m.name, power}},
+		ServerURLs: []string{"https://" + filesHost}, Launcher: &launcher{m, power}, MinFree: 1,
+		Machine: func() plague.Machine { return plague.Machine{Memory: m.memory, FreeMemory: m.memory} }, Log: m.w.trace.Logger(m.name),
 	})
 	if err != nil {
 		return nil, errors.Join(err, work.Close())

@@ -31,10 +31,14 @@ func (s *script) populate() {
 			m.arches = []string{"x86_64", "aarch64"} // or some jobs would wait for ever, and rightly so
 		}
 		m.lies = i > 0 && d.IntN(4) == 0
+		m.memory = sizes()[d.IntN(len(sizes()))]
 		w.machines = append(w.machines, m)
-		w.trace.Add(m.name, "has %d slots for %v, lies: %v", m.slots, m.arches, m.lies)
+		w.trace.Add(m.name, "has %d slots for %v and %s of memory, lies: %v", m.slots, m.arches, plague.Size(m.memory), m.lies)
 	}
 }
+
+// sizes are what machines have of memory, and packages need.
+func sizes() []int64 { return []int64{4 << 30, 8 << 30, 32 << 30} }
 
 // length is how many things happen. Most bugs need few of them, which many short
 // schedules find for the price of one long one; some only come out of a long one.
@@ -187,7 +191,11 @@ func (s *script) recipe() Recipe {
 		r.Infra = 1 + d.IntN(3)
 	case 4:
 		r.Infra = 100
-	case 5:
+	case 5, 6:
+		r.Memory = sizes()[d.IntN(len(sizes()))] + 1
+	case 7:
+		r.Memory = sizes()[d.IntN(len(sizes()))]
+	case 8:
 		r.Steals = fmt.Sprintf("p%d", 1+d.IntN(s.made))
 	}
 	return r

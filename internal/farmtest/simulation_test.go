@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,8 +16,9 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 0, "number of schedules to play; default PLAGUE_SCHEDULES, or 300 (with -race 50) as far as there is time")
+	schedules = flag.Int("schedules", 0, "number of schedules to play; default 300 (with -race 50) as far as there is time")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first schedule")
+	atMost    = flag.Duration("for", 0, "begin no schedule after so long, however many are left; 0: play them all")
 )
 
 // wanted is how many schedules to play; asked says that somebody wants no less.
@@ -26,19 +26,20 @@ func wanted() (n uint64, asked bool) {
 	if *schedules > 0 {
 		return uint64(*schedules), true
 	}
-	if n, err := strconv.ParseUint(os.Getenv("PLAGUE_SCHEDULES"), 10, 64); err == nil {
-		return n, true
-	}
 	if raceEnabled {
 		return 50, false
 	}
 	return 300, false
 }
 
-// hurry says whether the time that the whole test has is nearly over.
-func hurry(t *testing.T) bool {
+// hurry says whether no more schedules shall begin: the time that was given is over, or,
+// if nobody asked for a number, nearly that of the whole test.
+func hurry(t *testing.T, began time.Time, asked bool) bool {
+	if *atMost > 0 && time.Since(began) > *atMost {
+		return true
+	}
 	end, limited := t.Deadline()
-	return limited && time.Until(end) < stuckAfter+time.Minute
+	return !asked && limited && time.Until(end) < stuckAfter+time.Minute
 }
 
 // stuckAfter is how long a schedule may take in real time: one that takes
@@ -53,6 +54,7 @@ const garbage = 1600
 // design's invariants does not hold.
 //
 //	go test ./internal/farmtest -run Simulation -timeout 0 -schedules 10000
+//	go test ./internal/farmtest -run Simulation -schedules 10000 -for 5m
 //	go test ./internal/farmtest -run Simulation -schedules 1 -seed 4711
 func TestSimulation(t *testing.T) {
 	database, err := template()
@@ -70,7 +72,7 @@ func TestSimulation(t *testing.T) {
 			t.Parallel()
 			for !t.Failed() {
 				n := next.Add(1)
-				if n > total || !asked && hurry(t) {
+				if n > total || hurry(t, sum.began, asked) {
 					return
 				}
 				sum.add(play(t, *firstSeed+n-1, database))
@@ -98,7 +100,7 @@ func (s *totals) add(seen map[string]int) {
 }
 
 func (s *totals) print(t *testing.T) {
-	t.Logf("%d schedules, %.1f in a second", s.played, float64(s.played)/time.Since(s.began).Seconds())
+	t.Logf("%d schedules from seed %d, %.1f in a second", s.played, *firstSeed, float64(s.played)/time.Since(s.began).Seconds())
 	for _, what := range slices.Sorted(maps.Keys(s.seen)) {
 		if s.seen[what] > 0 {
 			t.Logf("%7d %s", s.seen[what], what)

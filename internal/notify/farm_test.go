@@ -226,8 +226,8 @@ func (f *farm) build(uid plague.JobID, arches []string, failing map[string]map[s
 			f.logs(logDir(j, now), logs)
 		}
 		f.must(f.Running(f.ctx, f.term, time.Now(), ids[0], "b1", plague.PhaseBuilding))
-		f.must(f.Ended(f.ctx, f.term, time.Now(), ids[0], "b1", failure, nil))
-		d, err := f.ClaimDownload(f.ctx, time.Now(), "test", time.Minute)
+		f.must(f.Ended(f.ctx, f.term, time.Now(), ids[0], "b1", failure, nil, plague.Usage{}))
+		d, err := storetest.Only(f.ClaimDownloads(f.ctx, time.Now(), "test", time.Minute, 1, 100))
 		f.must(err)
 		file := fmt.Sprintf("%s-1-1.%s.rpm", j.Package, a.Arch)
 		f.must(f.Accept(f.ctx, time.Now(), d, "test", []store.JobFile{{Arch: a.Arch, Run: j.Run, Attempt: d.Number,

@@ -24,7 +24,7 @@ type Hook struct {
 // hookKinds are the kinds of event that a hook may want. What the farm says of
 // its own mails and hooks is not among them: a hook that fails would be told so.
 func hookKinds() []string {
-	return []string{"job", "arch_job", "arches", "published", "repo_script", "builder", "user", "refused", "farm"}
+	return []string{"job", "arch_job", "arches", "published", "repo_script", "builder", "user", "refused", "farm", "certificate"}
 }
 
 // ParseHook reads one line of configuration,

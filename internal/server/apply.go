@@ -12,11 +12,15 @@ import (
 // apply judges what the builder holds by its newest report and commits each
 // verdict. What somebody else changed in the meantime stays as it is.
 func (a *attendant) apply(ctx context.Context, now time.Time) error {
-	held, err := a.s.DB.Held(ctx, a.link.Name)
+	held, err := a.holds(ctx)
 	if err != nil {
 		return err
 	}
-	for _, v := range judge(held, *a.report, a.namedIn) {
+	larger, err := a.s.larger(ctx, *a.report)
+	if err != nil {
+		return err
+	}
+	for _, v := range judge(held, *a.report, a.namedIn, larger) {
 		if err := a.commit(ctx, now, v); err != nil && !overtaken(err) {
 			return err
 		}
@@ -38,8 +42,10 @@ func (a *attendant) apply(ctx context.Context, now time.Time) error {
 // waits for the builder to act on it.
 const overdueGrace = 10 * time.Minute
 
-func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error {
+func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) (err error) {
 	db, name := a.s.DB, a.link.Name
+	known := a.held.known && !v.srpm
+	a.held.known = false
 	if v.srpm {
 		if err := db.Fetched(ctx, a.term, now, v.id, name, sane(v.pinned)); err != nil {
 			return err
@@ -47,14 +53,29 @@ func (a *attendant) commit(ctx context.Context, now time.Time, v verdict) error 
 	}
 	switch v.state {
 	case plague.ArchRunning:
-		return db.Running(ctx, a.term, now, v.id, name, v.phase)
+		err = db.Running(ctx, a.term, now, v.id, name, v.phase)
 	case plague.ArchDownloading:
 		a.setbacks = 0
-		return db.Ended(ctx, a.term, now, v.id, name, v.end, v.files)
+		err = db.Ended(ctx, a.term, now, v.id, name, v.end, v.files, v.used)
+	default:
+		return a.giveBack(ctx, now, v)
 	}
+	if err == nil {
+		a.held.moved(v, now)
+		a.held.known = known // the store need not be asked for that
+	}
+	return err
+}
+
+// giveBack puts an attempt's arch job back into the queue.
+func (a *attendant) giveBack(ctx context.Context, now time.Time, v verdict) error {
+	db, name := a.s.DB, a.link.Name
 	if v.back == store.Refused || v.back == plague.FailureInfrastructure {
 		a.rest(now)
 		a.setback = v.why
+	}
+	if v.back.Size() {
+		return db.Outgrown(ctx, a.term, now, v.id, name, plague.Failure{Kind: v.back, Message: v.why, Had: v.had})
 	}
 	_, err := db.Back(ctx, a.term, now, v.id, name, v.back, v.why, a.s.budget(v.back))
 	return err

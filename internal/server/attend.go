@@ -18,7 +18,9 @@ type attendant struct {
 	s    *Server
 	term store.Term
 	link Link
+	news *store.Waker // of what the builder should have
 
+	held     holdings
 	sequence *int64                     // of the newest orders of this term
 	namedIn  map[plague.AttemptID]int64 // sequence of the orders that first named an attempt
 	report   *plague.Report             // newest; nil: none in this term
@@ -44,10 +46,10 @@ type attendant struct {
 // behind, not cut off, when newer orders go out: the builder answers it then. sequence
 // counts the orders of this term, also over visits: a builder refuses lower ones.
 func (s *Server) attend(ctx context.Context, term store.Term, link Link, sequence *int64) error {
-	w := s.DB.Subscribe(store.TopicOrders)
+	w := s.DB.Subscribe(store.TopicOrders, store.OrdersOf(link.Name))
 	defer w.Close()
 	a := &attendant{
-		s: s, term: term, link: link, sequence: sequence, heard: time.Now(),
+		s: s, term: term, link: link, news: w, sequence: sequence, heard: time.Now(),
 		namedIn: map[plague.AttemptID]int64{}, gone: map[string]int64{},
 		tails: tails{s: s, link: link, running: map[plague.AttemptID]context.CancelFunc{}},
 	}
@@ -75,7 +77,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link, sequenc
 			flying++
 			go func() { answers <- a.call(calls, o) }()
 		}
-		ans, err := a.next(ctx, answers, w.C, flying)
+		ans, err := a.next(ctx, answers, flying)
 		if ans != nil {
 			flying-- // whatever ended the wait: the answer has come
 			if ans.to == newest {
@@ -91,6 +93,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link, sequenc
 			}
 			if a.trouble != "" || a.double != "" {
 				store.Wait(ctx, s.roster.pokeOf(link.Name), retryPause)
+				a.held.known = false // the poke may have been of an assignment
 			}
 		}
 	}
@@ -125,8 +128,8 @@ const retryPause = time.Second
 
 // next waits for an answer or for a reason to give new orders. With two calls
 // under way only an answer counts.
-func (a *attendant) next(ctx context.Context, answers <-chan answer, wake <-chan struct{}, flying int) (*answer, error) {
-	poke := a.s.roster.pokeOf(a.link.Name)
+func (a *attendant) next(ctx context.Context, answers <-chan answer, flying int) (*answer, error) {
+	wake, poke := a.news.C, (<-chan struct{})(a.s.roster.pokeOf(a.link.Name))
 	if flying == 2 {
 		wake, poke = nil, nil
 	}
@@ -137,17 +140,18 @@ func (a *attendant) next(ctx context.Context, answers <-chan answer, wake <-chan
 		return nil, ctx.Err()
 	case <-wake:
 	case <-poke:
-	case <-tick.C:
+	case <-tick.C: // a wake-up may have been lost
 	case ans := <-answers:
 		return &ans, ctx.Err()
 	}
+	a.held.known = false
 	return nil, nil
 }
 
 // orders makes the next orders. The newest report was taken in before, so what
 // it names and the store does not is no longer wanted.
 func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
-	held, err := a.s.DB.Held(ctx, a.link.Name)
+	held, err := a.holds(ctx)
 	if err != nil {
 		return plague.Orders{}, err
 	}
@@ -155,7 +159,10 @@ func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
 		return plague.Orders{}, err
 	}
 	*a.sequence++
-	o := plague.Orders{Farm: a.s.farm, Term: int64(a.term), Sequence: *a.sequence, Wait: wire.MaxWait}
+	o := plague.Orders{Farm: a.s.farm, Software: a.s.Software, Term: int64(a.term), Sequence: *a.sequence, Wait: wire.MaxWait}
+	if a.trouble != "" {
+		o.Wait = 0 // a line that breaks sooner than news come would never be heard of, and its lease run out
+	}
 	var reported []plague.AttemptReport
 	var arches []string
 	if a.report != nil {
@@ -209,9 +216,12 @@ func (a *attendant) renew() { a.heard, a.refusing = time.Now(), time.Time{} }
 
 // foreign says why a report is not from the builder we know; empty: it is.
 func (a *attendant) foreign(r plague.Report) string {
+	apart := wire.Apart(a.s.Software, r.Software)
 	switch {
 	case r.Builder != a.link.Name:
 		return fmt.Sprintf("it calls itself %q, not %q", r.Builder, a.link.Name)
+	case apart != nil:
+		return fmt.Sprintf("it is of version %s, the server of %s: %v", r.Software, a.s.Software, apart)
 	case r.Farm != a.s.farm:
 		return fmt.Sprintf("it obeys another farm (%s); `plague builder rebind` on it accepts this one", r.Farm)
 	case r.Term > int64(a.term):

@@ -1,12 +1,15 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"plague"
 	"plague/internal/store"
+	"plague/internal/wire"
 )
 
 // What a builder holds that is not in the configuration any more is built
@@ -68,5 +71,31 @@ func TestRests(t *testing.T) {
 	}
 	if a.rest(now); a.resting.Sub(now) != longestRest {
 		t.Errorf("in the end it rests %s", a.resting.Sub(now))
+	}
+}
+
+// A builder that did not answer is asked how it is, not to wait for news: over a line that
+// breaks within every wait it would be silent for ever.
+func TestAsksAfterTrouble(t *testing.T) {
+	h := newHistory(t, 1)
+	news := h.s.DB.Subscribe(store.OrdersOf("b1"))
+	defer news.Close()
+	a := &attendant{s: h.s, term: h.term, link: Link{Name: "b1"}, sequence: new(int64), heard: time.Now(), news: news,
+		namedIn: map[plague.AttemptID]int64{}, gone: map[string]int64{}}
+	a.tails = tails{s: h.s, running: map[plague.AttemptID]context.CancelFunc{}}
+	says := plague.Report{Builder: "b1", Instance: "one", Farm: h.s.farm, Term: int64(h.term), Now: time.Now()}
+	for _, tt := range []struct {
+		ans  answer
+		wait time.Duration
+	}{{answer{report: says}, wire.MaxWait}, {answer{err: errors.New("the line broke")}, 0},
+		{answer{report: says}, wire.MaxWait}} {
+		if err := a.take(t.Context(), tt.ans); err != nil {
+			t.Fatal(err)
+		}
+		o, err := a.orders(t.Context())
+		h.must(err)
+		if o.Wait != tt.wait {
+			t.Errorf("after %+v it may wait %s, not %s", tt.ans, o.Wait, tt.wait)
+		}
 	}
 }

@@ -167,7 +167,12 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 		return s.serveLog(w, r, path.Join(ResultDir(j), arch, name))
 	}
 	c := &counting{w: wire.Flushed(w)}
-	err = s.follow(r.Context(), c, j, arch, name, max(offset, 0))
+	ctx, cancel := s.whileUp(r.Context())
+	defer cancel()
+	err = s.follow(ctx, c, j, arch, name, max(offset, 0))
+	if errors.Is(err, errEnding) {
+		panic(http.ErrAbortHandler) // the follower goes on where it was cut off
+	}
 	if err != nil && c.n > 0 && r.Context().Err() == nil {
 		s.Log.WarnContext(r.Context(), "log not served to its end", "job", uid, "arch", arch, "log", name, "error", err)
 		panic(http.ErrAbortHandler) // an answer that just stops would look like the log's end, and an error text like its last line

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +14,13 @@ import (
 	"plague/internal/rpm"
 	"plague/internal/store"
 	"plague/internal/wire"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
-	downloaders   = 4                // attempts whose files one server fetches at a time
+	downloaders   = 32               // attempts whose files one server fetches at a time
+	fromOne       = 4                // and of one builder: one that hears and does not answer must not hold all
 	downloadLease = 10 * time.Minute // a claim's life; a transfer that takes longer goes on with the next claim
 	downloadIdle  = 30 * time.Second // a transfer in which nothing comes for so long is given up
 	maxFiles      = 10_000           // files of one attempt
@@ -26,31 +30,59 @@ const (
 // would not change it.
 var errResult = errors.New("the result is not what was asked for")
 
-// downloads fetches the files of ended attempts, one after the other. Any
-// server may, whether it leads or not: the claim is a lease in the store.
+// downloads fetches the files of ended attempts. Any server may, whether it leads or
+// not: the claim is a lease in the store.
 func (s *Server) downloads(ctx context.Context) error {
 	w := s.DB.Subscribe(store.TopicChores)
 	defer w.Close()
+	ended := make(chan struct{}, downloaders)
+	g, ctx := errgroup.WithContext(ctx)
+	for free := downloaders; ctx.Err() == nil; {
+		ds, err := s.DB.ClaimDownloads(ctx, time.Now(), s.Name, downloadLease, free, fromOne)
+		if err := s.over(ctx, "claiming downloads", err); err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		for _, d := range ds {
+			free--
+			g.Go(func() error {
+				defer func() { ended <- struct{}{} }()
+				return s.over(ctx, "downloading results", s.download(ctx, d))
+			})
+		}
+		free += s.awaitChores(ctx, w.C, ended, free == 0)
+	}
+	return cmp.Or(g.Wait(), ctx.Err())
+}
+
+// awaitChores waits until there may be something to claim, and says how many downloads
+// have ended meanwhile. With all at work, only the end of one counts.
+func (s *Server) awaitChores(ctx context.Context, wake, ended <-chan struct{}, busy bool) (n int) {
+	tick := time.NewTimer(s.Options.Tick)
+	defer tick.Stop()
+	late := tick.C
+	if busy {
+		wake, late = nil, nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-late:
+	case <-ended: // another of its builder may be claimed now
+		n++
+	}
 	for {
-		d, err := s.DB.ClaimDownload(ctx, time.Now(), s.Name, downloadLease)
-		if err := s.over(ctx, "claiming a download", err); err != nil {
-			return err
-		}
-		if err == nil && d != nil {
-			if err := s.over(ctx, "downloading results", s.download(ctx, d)); err != nil {
-				return err
-			}
-			continue
-		}
-		if !store.Wait(ctx, w.C, s.Options.Tick) {
-			return ctx.Err()
+		select {
+		case <-ended:
+			n++
+		default:
+			return n
 		}
 	}
 }
 
 // download fetches and checks one attempt's files and ends the arch job.
 func (s *Server) download(ctx context.Context, d *store.Download) error {
-	had := s.here(d)
+	had, begun := s.here(d), time.Now()
 	got, cancel := context.WithTimeout(ctx, downloadLease-time.Minute)
 	files, err := s.fetch(got, d)
 	cancel()
@@ -65,7 +97,7 @@ func (s *Server) download(ctx context.Context, d *store.Download) error {
 	case errors.Is(err, errResult):
 		return s.failDownload(ctx, d, plague.FailurePackage, err.Error())
 	}
-	return s.later(ctx, d, s.here(d) > had, err)
+	return s.later(ctx, d, s.here(d) > had, time.Since(begun), err)
 }
 
 // here is how many bytes of an attempt's files have come.
@@ -99,13 +131,14 @@ func (s *Server) accept(ctx context.Context, d *store.Download, files []store.Jo
 
 // later tries again with growing pauses. It gives up when too many tries have
 // brought nothing, or all of them took too long: then the builder cannot give
-// what it announced, and the arch job is built again.
-func (s *Server) later(ctx context.Context, d *store.Download, came bool, cause error) error {
+// what it announced, and the arch job is built again. The builder is let alone for as
+// long as it let us wait: others have results, too.
+func (s *Server) later(ctx context.Context, d *store.Download, came bool, took time.Duration, cause error) error {
 	s.Log.WarnContext(ctx, "results not downloaded", "job", d.Job.UID, "arch_job", d.ArchJob, "attempt", d.Number,
 		"builder", d.Builder, "fruitless", d.Tries, "came", came, "error", cause)
 	now := time.Now()
 	if (came || d.Tries+1 < s.Options.DownloadTries) && now.Sub(d.Since) < s.Options.Download {
-		return s.DB.DownloadLater(ctx, d, s.Name, now.Add(time.Second<<d.Tries), came, cause.Error())
+		return s.DB.DownloadLater(ctx, d, s.Name, now.Add(max(time.Second<<d.Tries, took)), came, cause.Error())
 	}
 	return s.failDownload(ctx, d, plague.FailureInfrastructure,
 		fmt.Sprintf("the results on builder %s could not be downloaded within %s: %v", d.Builder, now.Sub(d.Since).Round(time.Second), cause))
@@ -129,27 +162,49 @@ func (s *Server) fetch(ctx context.Context, d *store.Download) ([]store.JobFile,
 	if err := s.spare(ctx, d.Files); err != nil {
 		return nil, err
 	}
+	turns := make(wire.Turns, 1)
 	var files []store.JobFile
 	for _, a := range d.Files {
-		if d.Failure != nil && !isLog(a.Name) {
+		if d.Failure == nil || isLog(a.Name) {
+			files = append(files, store.JobFile{Arch: d.Arch, Run: d.Job.Run, Attempt: d.Number, Artifact: a})
+		}
+	}
+	g, all := errgroup.WithContext(ctx)
+	g.SetLimit(sideBySide)
+	writers := map[string]int{} // an artifact has one
+	for i, f := range files {
+		if _, there := writers[f.Digest]; there {
 			continue
 		}
-		err := wire.Fetch(ctx, link.HTTP, link.URL+wire.AttemptPath(d.AttemptID, a.Name), s.Artifacts, a, downloadIdle)
-		if err == nil {
-			err = s.sized(a)
-		}
-		if err != nil {
-			return nil, err
-		}
-		f := store.JobFile{Arch: d.Arch, Run: d.Job.Run, Attempt: d.Number, Artifact: a}
-		if !isLog(a.Name) {
-			if f.RPM, err = s.identify(d, a); err != nil {
-				return nil, err
-			}
-		}
-		files = append(files, f)
+		writers[f.Digest] = i
+		g.Go(func() (err error) {
+			files[i].RPM, err = s.fetchOne(all, link, turns, d, f.Artifact)
+			return err
+		})
 	}
-	return files, nil
+	err := g.Wait()
+	for i, f := range files {
+		if err == nil && writers[f.Digest] != i {
+			files[i].RPM, err = s.fetchOne(ctx, link, turns, d, f.Artifact)
+		}
+	}
+	return files, err
+}
+
+// sideBySide is how many files of an attempt are checked and brought to the disk at a
+// time: most are small, and the disk takes as long for one as for some.
+const sideBySide = 8
+
+// fetchOne brings one file into the artifact store, and gives the identity of an RPM.
+func (s *Server) fetchOne(ctx context.Context, from Link, turns wire.Turns, d *store.Download, a plague.Artifact) (*store.RPM, error) {
+	err := wire.Fetch(ctx, from.HTTP, turns, from.URL+wire.AttemptPath(d.AttemptID, a.Name), s.Artifacts, a, downloadIdle)
+	if err == nil {
+		err = s.sized(a)
+	}
+	if err != nil || isLog(a.Name) {
+		return nil, err
+	}
+	return s.identify(d, a)
 }
 
 // sized says whether an artifact is as long as the builder has announced: one that was

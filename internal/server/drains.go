@@ -76,8 +76,8 @@ func (a *attendant) heed(ctx context.Context) error {
 
 // drainBuilder keeps a builder from getting anything new.
 func (s *Server) drainBuilder(ctx context.Context, in wire.Drain) (string, error) {
-	if len(in.Why) > wire.MaxWhy || strings.ContainsFunc(in.Why, unicode.IsControl) {
-		return "", plague.Refuse(plague.ErrInvalid, "the reason is too long or has control characters", fmt.Sprintf("say it in one line of at most %d bytes", wire.MaxWhy))
+	if err := checkWhy(in.Why); err != nil {
+		return "", err
 	}
 	u, err := s.mayBuilder(ctx, in.Name)
 	if err != nil {
@@ -88,6 +88,14 @@ func (s *Server) drainBuilder(ctx context.Context, in wire.Drain) (string, error
 	}
 	s.Log.InfoContext(ctx, "builder drained", "builder", in.Name, "user", u.Email, "reason", in.Why)
 	return fmt.Sprintf("Builder %s is drained: what it builds it ends, and it gets nothing new.", in.Name), nil
+}
+
+// checkWhy refuses a reason that is no line.
+func checkWhy(why string) error {
+	if len(why) > wire.MaxWhy || strings.ContainsFunc(why, unicode.IsControl) {
+		return plague.Refuse(plague.ErrInvalid, "the reason is too long or has control characters", fmt.Sprintf("say it in one line of at most %d bytes", wire.MaxWhy))
+	}
+	return nil
 }
 
 // resumeBuilder ends a drain.
@@ -156,7 +164,7 @@ func (s *Server) builder(ctx context.Context, name string) (wire.BuilderDetail, 
 	}
 	past, err := s.DB.PastOf(ctx, name, time.Time{}, pastShown)
 	for _, p := range past {
-		d.Ended = append(d.Ended, wire.BuilderAttempt{Uid: p.Job, Package: p.Package, Arch: p.Arch, Attempt: p.Number, Status: p.Outcome, Starttime: unix(p.BegunAt), Endtime: unix(p.EndedAt), Reason: p.Reason})
+		d.Ended = append(d.Ended, wire.BuilderAttempt{Uid: p.Job, Package: p.Package, Arch: p.Arch, Attempt: p.Number, Status: p.Outcome, Starttime: unix(p.BegunAt), Endtime: unix(p.EndedAt), Reason: p.Reason, Used: p.Used})
 	}
 	return d, err
 }

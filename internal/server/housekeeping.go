@@ -116,8 +116,9 @@ const keptSnapshots = 50
 // retain goes through all targets: one in trouble does not keep the others from
 // being cleaned.
 func (s *Server) retain(ctx context.Context, term store.Term, now time.Time) error {
-	for i := range s.Targets {
-		t := s.Targets[i].String()
+	targets := s.Offered()
+	for i := range targets {
+		t := targets[i].String()
 		if err := s.over(ctx, "deleting old repository metadata of "+t, s.retainTarget(ctx, term, t, now)); err != nil {
 			return err
 		}

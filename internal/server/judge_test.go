@@ -38,6 +38,15 @@ func TestJudge(t *testing.T) {
 	back := func(kind plague.FailureKind, why string) []verdict {
 		return []verdict{{id: id(1, 2), state: plague.ArchQueued, back: kind, why: why}}
 	}
+	hungry := &plague.Failure{Kind: plague.FailureMemory, Message: "killed", Had: 8}
+	second := held(1, plague.ArchRunning, plague.PhaseBuilding)
+	second.Outgrew = plague.FailureDisk
+	larger := func(h store.HeldRow, f plague.Failure) string {
+		if h.Outgrew != "" || f.Had != 8 {
+			return "no more"
+		}
+		return ""
+	}
 	for _, tt := range []struct {
 		name    string
 		held    store.HeldRow
@@ -63,6 +72,10 @@ func TestJudge(t *testing.T) {
 			[]plague.AttemptReport{ended(&plague.Failure{Kind: plague.FailureInfrastructure, Message: "no mirror"})}, 7, 7, back(plague.FailureInfrastructure, "no mirror")},
 		{"its supervisor was lost", held(1, plague.ArchRunning, plague.PhaseBuilding),
 			[]plague.AttemptReport{ended(&plague.Failure{Kind: plague.FailureLost, Message: "gone"})}, 7, 7, back(plague.FailureLost, "gone")},
+		{"too large for its builder", held(1, plague.ArchRunning, plague.PhaseBuilding), []plague.AttemptReport{ended(hungry)}, 7, 7,
+			[]verdict{{id: id(1, 2), state: plague.ArchQueued, back: plague.FailureMemory, why: "killed", had: 8}}},
+		{"too large, and none is larger", second, []plague.AttemptReport{ended(hungry)}, 7, 7,
+			[]verdict{{id: id(1, 2), state: plague.ArchDownloading, end: &plague.Failure{Kind: plague.FailureMemory, Message: "killed; no more", Had: 8}, files: files}}},
 		{"a kind that there is not", held(1, plague.ArchRunning, plague.PhaseBuilding),
 			[]plague.AttemptReport{ended(&plague.Failure{Kind: store.Refused, Message: "for ever"})}, 7, 7, back(plague.FailureInfrastructure, "for ever")},
 		{"failed without a reason", held(1, plague.ArchRunning, plague.PhaseBuilding), []plague.AttemptReport{ended(nil)}, 7, 7,
@@ -81,7 +94,7 @@ func TestJudge(t *testing.T) {
 		if tt.namedIn > 0 {
 			named[id(1, 2)] = tt.namedIn
 		}
-		got := judge([]store.HeldRow{tt.held}, plague.Report{Builder: "b1", Sequence: tt.knows, Attempts: tt.report}, named)
+		got := judge([]store.HeldRow{tt.held}, plague.Report{Builder: "b1", Sequence: tt.knows, Attempts: tt.report}, named, larger)
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, not %+v", tt.name, got, tt.want)
 		}

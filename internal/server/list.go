@@ -118,8 +118,9 @@ func (s *Server) targets(ctx context.Context, _ []any) (any, error) {
 		return nil, err
 	}
 	ts := []wire.TargetRecord{}
-	for i := range s.Targets {
-		t := &s.Targets[i]
+	offered := s.Offered()
+	for i := range offered {
+		t := &offered[i]
 		ts = append(ts, wire.TargetRecord{Target: t.String(), Aliases: t.UserAliases})
 	}
 	return xmlrpc.Marshal(ts)

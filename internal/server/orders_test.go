@@ -84,7 +84,7 @@ func TestLandsIn(t *testing.T) {
 // A buildroot is made of the repositories of its own arch, which for a sub-arch is
 // the one of its family; a noarch package goes where the spec allows it.
 func TestWorkRoots(t *testing.T) {
-	s := &Server{Config: Config{Targets: []plague.Target{{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"i386", "x86_64"}}}}}
+	s := &Server{catalogue: newCatalogue([]plague.Target{{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"i386", "x86_64"}}})}
 	offered := []string{"x86_64", "i686", "i386"}
 	for _, tt := range []struct {
 		job     plague.ArchJob

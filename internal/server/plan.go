@@ -41,6 +41,7 @@ func (s *Server) planning(ctx context.Context, term store.Term) error {
 	defer w.Close()
 	var p *planner
 	for {
+		_, reloaded := s.catalogue.now()
 		err := s.advance(ctx, &p)
 		if err == nil {
 			err = s.assign(ctx, term, p)
@@ -56,6 +57,8 @@ func (s *Server) planning(ctx context.Context, term store.Term) error {
 		case <-ctx.Done():
 		case <-w.C:
 		case <-s.replan:
+		case <-reloaded:
+			p = nil // what waits may need something else by its target now
 		case <-tick.C:
 		}
 		tick.Stop()
@@ -128,9 +131,18 @@ func (s *Server) enqueue(ctx context.Context, p *planner) error {
 		if err != nil {
 			return err
 		}
+		if len(rows) == 0 {
+			return nil
+		}
+		tried, err := s.DB.Troubled(ctx, rows[0].ID-1, rows[len(rows)-1].ID)
+		if err != nil {
+			return err
+		}
 		for _, r := range rows {
 			p.newest = max(p.newest, r.ID)
-			p.queue.Add(s.item(r))
+			it := s.item(r)
+			it.Tried = tried[r.ID]
+			p.queue.Add(it)
 		}
 		if len(rows) < 1000 {
 			return nil
@@ -141,8 +153,13 @@ func (s *Server) enqueue(ctx context.Context, p *planner) error {
 // item is an arch job as the planner sees it.
 func (s *Server) item(r store.QueueRow) sched.Item {
 	it := sched.Item{ID: r.ID, User: r.User, Package: r.Package, Arch: r.Arch, Target: r.Target, Priority: r.Priority, Since: r.Since, Avoid: r.LastBuilder}
-	if t := s.target(r.Target); t != nil && plague.Anywhere(r.Arch) {
+	it.Queued, it.Learned = r.QueuedAt, r.Learned
+	t := s.target(r.Target)
+	if t != nil && plague.Anywhere(r.Arch) {
 		it.Roots = rootsOf(r.ArchJob, t) // rootArch chooses among them
+	}
+	if t != nil && r.Kind == plague.KindBuild {
+		it.Needs = t.Constraints[r.Package].Larger(r.Outgrew, r.Above)
 	}
 	return it
 }
@@ -171,6 +188,7 @@ func (s *Server) assign(ctx context.Context, term store.Term, p *planner) error 
 	room, running := s.room(p)
 	now := time.Now()
 	plan := sched.Plan(&p.queue, room, running, now)
+	s.plans.took(time.Since(now))
 	if len(plan) == 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"plague"
 	"plague/internal/sched"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 // history is a farm's database to which things happen at random.
@@ -90,10 +91,10 @@ func (h *history) happen() {
 	case n < 9:
 		a := held[h.dice.IntN(len(held))]
 		if a.State != plague.ArchDownloading {
-			h.must(db.Ended(ctx, h.term, now, attemptOf(a), a.Builder, nil, nil))
+			h.must(db.Ended(ctx, h.term, now, attemptOf(a), a.Builder, nil, nil, plague.Usage{}))
 		}
 	default:
-		d, err := db.ClaimDownload(ctx, now, "here", time.Minute)
+		d, err := storetest.Only(db.ClaimDownloads(ctx, now, "here", time.Minute, 1, 100))
 		h.must(err)
 		if d != nil {
 			h.must(db.Accept(ctx, now, d, "here", nil))

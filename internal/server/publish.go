@@ -9,18 +9,12 @@ import (
 
 	"plague"
 	"plague/internal/store"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // publishing makes the snapshots of all targets. Each has a loop of its own: a
 // slow repository holds up no other.
 func (s *Server) publishing(ctx context.Context, term store.Term) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range s.Targets {
-		g.Go(func() error { return s.publishingIn(ctx, term, &s.Targets[i]) })
-	}
-	return g.Wait()
+	return s.eachTarget(ctx, func(ctx context.Context, t *plague.Target) error { return s.publishingIn(ctx, term, t) })
 }
 
 // publishingIn makes the snapshots of one target, each with all jobs that have

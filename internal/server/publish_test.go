@@ -19,6 +19,7 @@ import (
 	"plague/internal/repo"
 	"plague/internal/rpm"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -88,13 +89,13 @@ func (p *press) ended(target, pkg string, f *plague.Failure, files ...plague.Art
 	id := plague.AttemptID{ArchJob: arches[uid][0].ID, Number: 1, Token: rand.Text()}
 	_, err = db.Assign(ctx, p.term, now, []store.Assignment{{ArchJob: id.ArchJob, Builder: "b1", Token: id.Token}})
 	p.must(err)
-	p.must(db.Ended(ctx, p.term, now, id, "b1", f, files))
+	p.must(db.Ended(ctx, p.term, now, id, "b1", f, files, plague.Usage{}))
 	return p.claim()
 }
 
 func (p *press) claim() *store.Download {
 	p.t.Helper()
-	d, err := p.s.DB.ClaimDownload(p.t.Context(), time.Now().Add(time.Hour), "here", time.Minute) // in an hour every pause is over
+	d, err := storetest.Only(p.s.DB.ClaimDownloads(p.t.Context(), time.Now().Add(time.Hour), "here", time.Minute, 1, 100)) // in an hour every pause is over
 	p.must(err)
 	if d == nil {
 		p.t.Fatal("there is nothing to download")
@@ -119,7 +120,7 @@ func (p *press) want(state plague.JobState, uids ...plague.JobID) {
 }
 
 func (p *press) publisher() *publisher {
-	return &publisher{s: p.s, term: p.term, t: &p.s.Targets[0]}
+	return &publisher{s: p.s, term: p.term, t: &p.s.Offered()[0]}
 }
 
 const lab = "lab-12-extras"
@@ -295,7 +296,7 @@ func TestSlowTarget(t *testing.T) {
 			return ctx.Err()
 		}
 	}))
-	p.s.Targets = append(p.s.Targets, plague.Target{Distro: "lab", Target: "12", Repo: "core", BaseArches: []string{"x86_64"}})
+	p.s.catalogue.set(append(p.s.Offered(), plague.Target{Distro: "lab", Target: "12", Repo: "core", BaseArches: []string{"x86_64"}}))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var g errgroup.Group

@@ -68,6 +68,8 @@ func (s *Server) events(ctx context.Context, f wire.EventsFilter) (wire.Events, 
 	ctx, cancel := context.WithTimeout(ctx, min(max(f.Wait, 0), maxEventWait)+time.Minute)
 	defer cancel()
 	until := time.Now().Add(min(f.Wait, maxEventWait))
+	up, end := s.whileUp(ctx)
+	defer end()
 	for {
 		all, err := s.DB.Events(ctx, f.Since, limit)
 		if err != nil {
@@ -84,7 +86,7 @@ func (s *Server) events(ctx context.Context, f wire.EventsFilter) (wire.Events, 
 		if len(out.Events) > 0 || !time.Now().Before(until) {
 			return out, nil
 		}
-		if len(all) < limit && !store.Wait(ctx, w.C, min(time.Until(until), s.Options.Tick)) {
+		if len(all) < limit && !store.Wait(up, w.C, min(time.Until(until), s.Options.Tick)) {
 			return out, nil
 		}
 	}

@@ -40,19 +40,35 @@ func (s *Server) lay(d *store.Download, files []store.JobFile) error {
 		dirs = append(dirs, attemptDir(j, d.Arch, j.Run, d.Number), path.Join(ResultDir(j), d.Arch))
 	}
 	for _, dir := range dirs {
-		if err := s.Results.MkdirAll(dir, 0o755); err != nil {
+		if err := s.layIn(dir, files); err != nil {
 			return fmt.Errorf("result tree: %w", err)
 		}
 	}
+	for _, dir := range dirs { // one after all changes, so that the disk is waited for once
+		if err := s.Results.SyncPath(dir); err != nil {
+			return fmt.Errorf("result tree: %w", err)
+		}
+	}
+	return nil
+}
+
+// layIn links files into one folder. It is not on the disk then.
+func (s *Server) layIn(name string, files []store.JobFile) error {
+	if _, err := s.Results.Mkdirs(name, 0o755); err != nil {
+		return err
+	}
+	dir, err := s.Results.Sub(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
 	for _, f := range files {
 		digest, err := artifact.ParseDigest(f.Digest)
 		if err != nil {
 			return err
 		}
-		for _, dir := range dirs {
-			if err := s.show(digest, path.Join(dir, f.Name)); err != nil {
-				return fmt.Errorf("result tree: %w", err)
-			}
+		if err := s.show(dir, digest, f.Name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -72,17 +88,21 @@ func shownAs(d *store.Download, files []store.JobFile) []plague.Job {
 	return all
 }
 
-// show puts an artifact into the result tree under a name, replacing what was
-// there in one step.
-func (s *Server) show(d artifact.Digest, name string) error {
-	next := path.Join(path.Dir(name), ".new-"+path.Base(name))
-	if err := removeIfThere(s.Results, next); err != nil {
+// show puts an artifact into a folder under a name, replacing what was there in one
+// step.
+func (s *Server) show(dir *durable.Dir, d artifact.Digest, name string) error {
+	err := dir.Adopt(s.Artifacts.Path(d), name)
+	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := s.Results.Adopt(s.Artifacts.Path(d), next); err != nil {
+	next := ".new-" + name
+	if err := removeIfThere(dir, next); err != nil {
 		return err
 	}
-	return s.Results.Rename(next, name)
+	if err := dir.Adopt(s.Artifacts.Path(d), next); err != nil {
+		return err
+	}
+	return dir.Replace(next, name)
 }
 
 func removeIfThere(d *durable.Dir, name string) error {

@@ -16,7 +16,7 @@ import (
 )
 
 // roster is the builders of the configuration, which may be read again while the
-// server runs.
+// server runs, and those that have joined by a token.
 type roster struct {
 	mu      sync.Mutex // guards the fields below
 	links   []Link
@@ -40,6 +40,7 @@ func (r *roster) set(links []Link) {
 	for i, l := range links {
 		if at := slices.IndexFunc(r.links, l.same); at >= 0 {
 			links[i] = r.links[at]
+			links[i].Joined = l.Joined
 		}
 		if r.pokes[l.Name] == nil {
 			r.pokes[l.Name] = make(chan struct{}, 1)
@@ -125,6 +126,18 @@ func (s *Server) reread() error {
 	return err
 }
 
+// rejoin takes over the builders that have joined, or left.
+func (s *Server) rejoin(ctx context.Context) error {
+	links, err := s.Joined(ctx)
+	if err != nil {
+		return err
+	}
+	if now, _ := s.roster.now(); !slices.EqualFunc(now, links, Link.same) {
+		s.roster.set(links)
+	}
+	return nil
+}
+
 // askAll asks all builders at once, and gives why those did not answer that did not.
 func (s *Server) askAll(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -146,8 +159,8 @@ func (s *Server) askAll(ctx context.Context) map[string]error {
 	return silent
 }
 
-// rereading follows what other servers of the farm were told: each reads its own
-// configuration.
+// rereading follows who has joined, and what other servers of the farm were told: each
+// reads its own configuration.
 func (s *Server) rereading(ctx context.Context) error {
 	w := s.DB.Subscribe(store.TopicBuilders)
 	defer w.Close()
@@ -156,6 +169,9 @@ func (s *Server) rereading(ctx context.Context) error {
 		asked, err := s.DB.Roster(ctx)
 		if err == nil && known >= 0 && asked > known && s.Reread != nil {
 			err = s.reread()
+		}
+		if err == nil && s.Joined != nil {
+			err = s.rejoin(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "builders not read again, will try again", "error", err)

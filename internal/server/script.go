@@ -8,8 +8,6 @@ import (
 
 	"plague"
 	"plague/internal/store"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Scripter runs a target's repository script for snapshot n. said is the end of what
@@ -19,13 +17,12 @@ type Scripter func(ctx context.Context, t *plague.Target, n int64) (said string,
 // scripting runs the repository scripts. Each has a loop of its own and holds up no
 // publication.
 func (s *Server) scripting(ctx context.Context, term store.Term) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range s.Targets {
-		if t := &s.Targets[i]; t.RepoScript != "" {
-			g.Go(func() error { return s.scriptingIn(ctx, term, t) })
+	return s.eachTarget(ctx, func(ctx context.Context, t *plague.Target) error {
+		if t.RepoScript == "" {
+			return nil
 		}
-	}
-	return g.Wait()
+		return s.scriptingIn(ctx, term, t)
+	})
 }
 
 func (s *Server) scriptingIn(ctx context.Context, term store.Term, t *plague.Target) error {
@@ -36,7 +33,7 @@ func (s *Server) scriptingIn(ctx context.Context, term store.Term, t *plague.Tar
 				return err
 			}
 		}
-		if !store.Wait(ctx, s.shown[t.String()], s.Options.Tick) {
+		if !store.Wait(ctx, s.catalogue.shows(t.String()), s.Options.Tick) {
 			return ctx.Err()
 		}
 	}

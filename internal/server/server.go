@@ -25,9 +25,14 @@ import (
 // A Link is the way to one builder: its calls, and its files below URL.
 type Link struct {
 	Name string // in its certificate
-	URL  string // https://host:port
+	URL  string // https://host:port; active://name of one that dials in
 	RPC  *wire.Builder
 	HTTP *http.Client
+	// Joined: by a token; the others are in the option builders, which is its owner's.
+	Joined bool
+	// Dialled says from where it has dialled in to this server, and since when; zero: it
+	// has not. nil: it does not dial in.
+	Dialled func() (from string, since time.Time)
 }
 
 // Options are the times and limits of a farm. The zero value works.
@@ -86,16 +91,19 @@ func (o Options) withDefaults() Options {
 // Config is what a Server is made of. All of it is immutable once it runs.
 type Config struct {
 	Name      string // of this server among others; also its leader's row
+	Software  string // version of the program, for the orders
 	DB        *store.DB
 	Artifacts *artifact.Dir
 	Results   *durable.Dir // server_work_dir: plain files that any web server may serve
 	Tree      *repo.Tree
-	Targets   []plague.Target
-	Builders  []Link
+	Targets   []plague.Target        // to begin with, see Reload and Offered
+	Builders  []Link                 // the same
 	Hooks     []string               // names of the configuration's
 	Reread    func() ([]Link, error) // reads the option builders again; nil: it cannot
-	Base      *http.Client           // for the base repositories
-	RepoURL   string                 // https://host:port of the repositories, as builders reach it
+	// Joined gives all builders with those that have joined since; nil: none can.
+	Joined  func(context.Context) ([]Link, error)
+	Base    *http.Client // for the base repositories
+	RepoURL string       // https://host:port of the repositories, as builders reach it
 	// CheckSource refuses what cannot be a package and a tag of an SCM. It asks nobody.
 	CheckSource func(scm plague.SCM, pkg, tag string) error
 
@@ -113,10 +121,13 @@ type Server struct {
 	farm string
 	logs buildlog.Hub
 	pins pinCache
+	up   context.Context    // until Run is told to end, see whileUp
+	end  context.CancelFunc // of up
 
-	roster *roster
-	shown  map[string]chan struct{} // by target: its address shows another snapshot
-	replan chan struct{}            // some builder's room has changed
+	roster    *roster
+	catalogue *catalogue
+	replan    chan struct{} // some builder's room has changed
+	plans     plans
 
 	mu       sync.Mutex // guards the field below
 	capacity map[string]capacity
@@ -132,17 +143,16 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, roster: newRoster(c.Builders), shown: map[string]chan struct{}{}, replan: make(chan struct{}, 1)}
+	s := &Server{Config: c, farm: farm, capacity: map[string]capacity{}, roster: newRoster(c.Builders), catalogue: newCatalogue(c.Targets), replan: make(chan struct{}, 1)}
+	s.up, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.Why = s.asker()
-	for i := range c.Targets {
-		s.shown[c.Targets[i].String()] = make(chan struct{}, 1)
-	}
 	return s, nil
 }
 
 // Run leads when it can, and does its share of the chores whether it leads or
 // not, until ctx ends.
 func (s *Server) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.end)()
 	if err := s.DB.Unclaim(ctx, s.Name); err != nil {
 		s.Log.WarnContext(ctx, "downloads claimed by an earlier run wait for their lease", "error", err)
 	}
@@ -151,18 +161,6 @@ func (s *Server) Run(ctx context.Context) error {
 	g.Go(func() error { return s.rereading(ctx) })
 	g.Go(func() error { return s.draining(ctx) })
 	g.Go(func() error { return s.leadership(ctx) })
-	for range downloaders {
-		g.Go(func() error { return s.downloads(ctx) })
-	}
+	g.Go(func() error { return s.downloads(ctx) })
 	return g.Wait()
-}
-
-// target finds a target by its name.
-func (s *Server) target(name string) *plague.Target {
-	for i := range s.Targets {
-		if s.Targets[i].String() == name {
-			return &s.Targets[i]
-		}
-	}
-	return nil
 }

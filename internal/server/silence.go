@@ -30,7 +30,7 @@ func (a *attendant) silence(ctx context.Context, now time.Time, cause error) err
 	default:
 		return a.hide(ctx, now, cause)
 	}
-	held, err := a.s.DB.Held(ctx, a.link.Name)
+	held, err := a.holds(ctx)
 	if err != nil {
 		a.renew()
 		return err
@@ -58,6 +58,7 @@ func (a *attendant) room() capacity {
 		return c
 	}
 	c.Arches, c.Emulated, c.Targets, c.Slots = a.report.Arches, a.report.Emulated, a.report.Targets, a.report.Slots
+	c.Machine = forPlans(machineOf(*a.report))
 	c.takes = a.report.Suspended == "" && a.double == "" && a.trouble == "" && a.clock == "" && a.knows && a.drained == "" && time.Now().After(a.resting)
 	if c.most = c.Slots; a.setbacks >= ailsAfter {
 		c.most = 1
@@ -76,6 +77,7 @@ func (a *attendant) show(ctx context.Context, now time.Time) error {
 	if r := a.report; r != nil {
 		b.Alive = now.Sub(a.heard) < a.s.Options.Lease && a.refusing.IsZero()
 		b.Instance, b.Arches, b.Targets, b.Slots = r.Instance, r.Arches, r.Targets, r.Slots
+		b.Machine = machineOf(*r)
 		b.Suspended = cmp.Or(a.trouble, a.double, a.drained, r.Suspended, a.clock, a.ails())
 		b.SeenAt = a.heard
 		b.Free = max(0, r.Slots-running(r.Attempts))
@@ -100,6 +102,7 @@ func same(a, b plague.Builder) bool {
 		return false
 	}
 	a.SeenAt, b.SeenAt = time.Time{}, time.Time{}
+	a.Machine, b.Machine = forPlans(a.Machine), forPlans(b.Machine) // the rest goes with the time
 	return fmt.Sprint(a) == fmt.Sprint(b)
 }
 

@@ -78,7 +78,7 @@ func (s *Server) point(ctx context.Context, tree *repo.Tree, t *plague.Target, n
 	if err := tree.Point(ctx, t.String(), t.BaseArches, n); err != nil {
 		return err
 	}
-	signal(s.shown[t.String()])
+	signal(s.catalogue.shows(t.String()))
 	return nil
 }
 
@@ -151,7 +151,7 @@ func (s *Server) onDisk(n plague.Snapshot, arches []string, members []plague.Rep
 		if err != nil {
 			return on, fmt.Errorf("%s: %w", m.File.Name, err)
 		}
-		for _, arch := range m.Arches {
+		for _, arch := range landsIn(m.Arch, arches) { // the target may have had others when it was published
 			on.Packages[arch] = append(on.Packages[arch], repo.Package{
 				Job: int64(m.Job), Arch: m.Arch, File: m.File.Name, Digest: d, Path: s.Artifacts.Path(d),
 			})

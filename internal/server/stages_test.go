@@ -20,8 +20,8 @@ import (
 // and all of them fail when their time is over.
 func TestStuckInPrep(t *testing.T) {
 	p := newPress(t, repo.Plain{})
-	p.s.Targets = append(p.s.Targets, plague.Target{Distro: "lab", Target: "12", Repo: "stuck", BaseArches: []string{"x86_64"},
-		Base: []plague.BaseRepo{{ID: "away", URL: "file://" + t.TempDir()}}})
+	p.s.catalogue.set(append(p.s.Offered(), plague.Target{Distro: "lab", Target: "12", Repo: "stuck", BaseArches: []string{"x86_64"},
+		Base: []plague.BaseRepo{{ID: "away", URL: "file://" + t.TempDir()}}}))
 	stuck := p.inPrep("lab-12-stuck", batch+batch/4)
 	free := p.inPrep(lab, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"plague"
 	"plague/internal/store"
@@ -45,10 +47,27 @@ func (s *Server) status(ctx context.Context, _ []any) (any, error) {
 			st.FreeSlots += b.FreeSlots
 		}
 	}
+	st.Configuration = s.catalogue.refused()
 	if st.MailsLate, st.HooksLate, err = s.late(ctx); err != nil {
 		return nil, err
 	}
+	if st.Unmet, err = s.unmet(ctx); err != nil {
+		return nil, err
+	}
+	st.Plans = s.plans.told()
 	return xmlrpc.Marshal(st)
+}
+
+// unmet says which arch jobs wait for what no builder has. It looks at those alone of
+// whose packages a target says what they need.
+func (s *Server) unmet(ctx context.Context) ([]string, error) {
+	var packages []string
+	offered := s.Offered()
+	for i := range offered {
+		packages = slices.AppendSeq(packages, maps.Keys(offered[i].Constraints))
+	}
+	slices.Sort(packages)
+	return s.Why.Unmet(ctx, slices.Compact(packages), wire.MaxUnmet)
 }
 
 func (s *Server) counts(ctx context.Context, _ []any) (any, error) {
@@ -100,10 +119,16 @@ func (s *Server) builderRecords(ctx context.Context) ([]wire.BuilderRecord, erro
 	links, _ := s.roster.now()
 	for _, link := range links {
 		b := byName[link.Name]
-		rs = append(rs, wire.BuilderRecord{
+		r := wire.BuilderRecord{
 			Address: link.URL, Name: link.Name, Arches: b.Arches, Alive: b.Alive, NumSlots: b.Slots, FreeSlots: b.Free,
-			Suspended: b.Suspended, Targets: b.Targets, Seen: unix(b.SeenAt),
-		})
+			Suspended: b.Suspended, Targets: b.Targets, Seen: unix(b.SeenAt), Mode: "passive",
+			Memory: b.Machine.Memory, FreeMemory: b.Machine.FreeMemory, FreeDisk: b.Machine.FreeDisk, Load: b.Machine.Load, Labels: b.Machine.Labels,
+		}
+		if link.Dialled != nil {
+			from, since := link.Dialled()
+			r.Mode, r.DialledFrom, r.DialledAt = "active", from, unix(since)
+		}
+		rs = append(rs, r)
 	}
 	return rs, nil
 }

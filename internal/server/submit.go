@@ -30,8 +30,9 @@ func (s *Server) caller(ctx context.Context) (plague.User, error) {
 // when there is none.
 func (s *Server) resolve(name string) (*plague.Target, error) {
 	var names []string
-	for i := range s.Targets {
-		t := &s.Targets[i]
+	offered := s.Offered()
+	for i := range offered {
+		t := &offered[i]
 		if t.Answers(name) {
 			return t, nil
 		}

@@ -67,9 +67,14 @@ func (t *tails) stop() {
 	t.wg.Wait()
 }
 
+// tailAfter is how long an attempt has run before its logs are tailed: those of a
+// shorter one come with its results, and nobody could have read along.
+const tailAfter = time.Second
+
 // tail brings one log into the result tree until it ends or ctx does. The end
 // of the attempt replaces the file by the checked artifact in any case.
 func (t *tails) tail(ctx context.Context, h store.HeldRow, name string) {
+	store.Wait(ctx, nil, time.Until(h.StateAt.Add(tailAfter)))
 	for ctx.Err() == nil {
 		err := t.copy(ctx, h, name)
 		if err == nil || errors.Is(err, plague.ErrConflict) || ctx.Err() != nil {
@@ -109,7 +114,11 @@ func (t *tails) copy(ctx context.Context, h store.HeldRow, name string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("builder answered %s", resp.Status)
 	}
-	if _, err := io.Copy(w, resp.Body); err != nil {
+	_, err = io.Copy(w, resp.Body)
+	if err == nil {
+		err = ctx.Err() // who hangs up may be told a whole answer while it does
+	}
+	if err != nil {
 		return err
 	}
 	return w.End()
@@ -125,7 +134,7 @@ func relink(d *durable.Dir, file, name string) error {
 	if err := d.Link(file, next); err != nil {
 		return err
 	}
-	return d.Rename(next, name)
+	return d.Replace(next, name) // a log that grows is nowhere promised
 }
 
 // follow copies the log of an arch job's newest attempt as it grows, until the

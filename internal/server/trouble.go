@@ -107,7 +107,12 @@ func clock(r plague.Report, now time.Time) string {
 	if r.Now.IsZero() {
 		return "" // one of an older version does not say
 	}
-	switch off := r.Now.Sub(now); {
+	return ClockOff(r.Now, now)
+}
+
+// ClockOff says how far a builder's clock is off from the server's, if it is too far.
+func ClockOff(builder, server time.Time) string {
+	switch off := builder.Sub(server); {
 	case off > clockTolerance:
 		return fmt.Sprintf("its clock is %s ahead of the server's; chrony or systemd-timesyncd sets it", off.Round(time.Second))
 	case off < -clockTolerance:

@@ -19,11 +19,11 @@ func (s *Server) unlike(ctx context.Context, d *store.Download, err error) error
 	}
 	mine, err := s.traits(e.Mine)
 	if err != nil {
-		return s.later(ctx, d, false, err)
+		return s.later(ctx, d, false, 0, err)
 	}
 	theirs, err := s.traits(e.Theirs)
 	if err != nil {
-		return s.later(ctx, d, false, err)
+		return s.later(ctx, d, false, 0, err)
 	}
 	why := fmt.Sprintf("%s is not the same for %s and %s: %s", e.File, e.Other, e.Arch, rpm.Differences(theirs, mine, e.Other, e.Arch))
 	return s.failDownload(ctx, d, plague.FailurePackage, why)

@@ -13,14 +13,14 @@ import (
 )
 
 const archColumns = `id, uid, run, kind, arch, state, attempt, token, builder, phase, lost, infra, reason, failure_kind, failure_phase,
-	roots, queued_at, begun_at, ended_at, state_at`
+	roots, outgrew, above, queued_at, begun_at, ended_at, state_at`
 
 func archFields() ([]any, func() plague.ArchJob) {
 	var a plague.ArchJob
 	var roots string
 	var queued, begun, ended, state int64
 	return []any{&a.ID, &a.Job, &a.Run, &a.Kind, &a.Arch, &a.State, &a.Attempt, &a.Token, &a.Builder, &a.Phase, &a.Lost, &a.Infra, &a.Reason,
-			&a.FailureKind, &a.FailurePhase, &roots, &queued, &begun, &ended, &state}, func() plague.ArchJob {
+			&a.FailureKind, &a.FailurePhase, &roots, &a.Outgrew, &a.Above, &queued, &begun, &ended, &state}, func() plague.ArchJob {
 			a.QueuedAt, a.BegunAt, a.EndedAt, a.StateAt = timeOf(queued), timeOf(begun), timeOf(ended), timeOf(state)
 			a.Roots = strings.Fields(roots)
 			if a.State == plague.ArchQueued {
@@ -68,10 +68,10 @@ func (db *DB) Attempts(ctx context.Context, id plague.ArchJobID) ([]plague.Attem
 	as, err := collect(reader{ctx, db}, func(r row) (plague.Attempt, error) {
 		var a plague.Attempt
 		var begun, ended int64
-		err := r.Scan(&a.ArchJob, &a.Number, &a.Token, &a.Builder, &begun, &ended, &a.Outcome, &a.Reason)
+		err := r.Scan(&a.ArchJob, &a.Number, &a.Token, &a.Builder, &begun, &ended, &a.Outcome, &a.Reason, &a.Used.Memory, &a.Used.Disk, &a.Used.Meter)
 		a.BegunAt, a.EndedAt = timeOf(begun), timeOf(ended)
 		return a, err
-	}, `SELECT arch_job, number, token, builder, begun_at, ended_at, outcome, reason FROM attempts WHERE arch_job = $1 ORDER BY number`, id)
+	}, `SELECT arch_job, number, token, builder, begun_at, ended_at, outcome, reason, memory, disk, meter FROM attempts WHERE arch_job = $1 ORDER BY number`, id)
 	return as, db.trouble(err)
 }
 
@@ -80,21 +80,42 @@ type QueueRow struct {
 	plague.ArchJob
 	User, Package, Target string
 	Priority              int
-	Since                 time.Time // when this run was submitted
-	LastBuilder           string    // of the attempt before
+	Since                 time.Time      // when this run was submitted
+	LastBuilder           string         // of the attempt before
+	Learned               plague.Learned // of a build; zero: nothing yet
+}
+
+const queueColumns = `j.username, j.package, j.target, j.priority, j.queued_at, a.builder, COALESCE(l.took, 0), COALESCE(l.memory, 0), COALESCE(l.disk, 0)`
+
+// withLearned joins what is known of builds like a, of job j. What makes SRPMs is not
+// among them: it has an arch of its own.
+const withLearned = ` LEFT JOIN learned AS l ON l.package = j.package AND l.arch = a.arch `
+
+func scanQueued(r row) (QueueRow, error) {
+	fields, a := archFields()
+	var q QueueRow
+	var since, took int64
+	err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority, &since, &q.LastBuilder, &took, &q.Learned.Memory, &q.Learned.Disk)...)
+	q.ArchJob, q.Since, q.Learned.Took = a(), timeOf(since), time.Duration(took)*time.Microsecond
+	return q, err
 }
 
 // Queued lists queued arch jobs above an id.
 func (db *DB) Queued(ctx context.Context, after plague.ArchJobID, limit int) ([]QueueRow, error) {
-	rows, err := collect(reader{ctx, db}, func(r row) (QueueRow, error) {
-		fields, a := archFields()
-		var q QueueRow
-		var since int64
-		err := r.Scan(append(fields, &q.User, &q.Package, &q.Target, &q.Priority, &since, &q.LastBuilder)...)
-		q.ArchJob, q.Since = a(), timeOf(since)
-		return q, err
-	}, `SELECT `+prefixed("a", archColumns)+`, j.username, j.package, j.target, j.priority, j.queued_at, a.builder
-		FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid WHERE a.state = 'queued' AND a.id > $1 ORDER BY a.id LIMIT $2`, after, limit)
+	rows, err := collect(reader{ctx, db}, scanQueued, `SELECT `+prefixed("a", archColumns)+`, `+queueColumns+`
+		FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid`+withLearned+`WHERE a.state = 'queued' AND a.id > $1 ORDER BY a.id LIMIT $2`, after, limit)
+	return rows, db.trouble(err)
+}
+
+// QueuedOf lists queued arch jobs of some packages, the oldest first.
+func (db *DB) QueuedOf(ctx context.Context, packages []string, limit int) ([]QueueRow, error) {
+	if len(packages) == 0 {
+		return nil, nil
+	}
+	rows, err := collect(reader{ctx, db}, scanQueued, `SELECT `+prefixed("a", archColumns)+`, `+queueColumns+`
+		FROM jobs AS j JOIN arch_jobs AS a ON a.uid = j.uid AND a.run = j.run`+withLearned+`
+		WHERE j.state = 'building' AND j.package IN (`+placeholders(2, len(packages))+`) AND a.state = 'queued' ORDER BY a.id LIMIT $1`,
+		append([]any{limit}, anys(packages)...)...)
 	return rows, db.trouble(err)
 }
 
@@ -104,7 +125,8 @@ type HeldRow struct {
 	JobRow plague.Job
 }
 
-// Held lists what a builder holds; "" stands for all builders, by name.
+// Held lists what a builder holds; "" stands for all builders, by name. What the runs
+// are pinned to is left out: Pin adds it.
 func (db *DB) Held(ctx context.Context, builder string) ([]HeldRow, error) {
 	query := `SELECT ` + prefixed("a", archColumns) + `, ` + prefixed("j", jobColumns) + ` FROM arch_jobs AS a JOIN jobs AS j ON j.uid = a.uid
 		WHERE a.state IN ('assigned', 'running', 'downloading') AND a.builder `
@@ -121,18 +143,21 @@ func (db *DB) Held(ctx context.Context, builder string) ([]HeldRow, error) {
 		err := r.Scan(append(fields, more...)...)
 		return HeldRow{ArchJob: a(), JobRow: j()}, err
 	}, query+` ORDER BY a.builder, a.id`, builder)
-	if err != nil {
-		return nil, db.trouble(err)
-	}
+	return rows, db.trouble(err)
+}
+
+// Pin adds to jobs what the runs are pinned to in which their arch jobs are built. It
+// stays the same for an arch job.
+func (db *DB) Pin(ctx context.Context, rows []*HeldRow) error {
 	var uids []plague.JobID
 	for _, r := range rows {
 		uids = append(uids, r.Job)
 	}
 	pins, err := pinsOf(reader{ctx, db}, uids)
-	for i, r := range rows {
-		rows[i].JobRow.Pin = pins[run{r.Job, r.Run}]
+	for _, r := range rows {
+		r.JobRow.Pin = pins[run{r.Job, r.Run}]
 	}
-	return rows, db.trouble(err)
+	return db.trouble(err)
 }
 
 // moveArch is the one statement that changes an arch job's state: guarded by

@@ -48,7 +48,7 @@ func TestTag(t *testing.T) {
 		f.must(f.Fetched(f.ctx, f.term, f.now, a, "b1", nil))
 		f.must(f.Fetched(f.ctx, f.term, f.now, a, "b1", &commit))
 		f.wantJob(uid, plague.JobMakeSRPM)
-		f.must(f.Ended(f.ctx, f.term, f.now, a, "b1", nil, nil))
+		f.must(f.Ended(f.ctx, f.term, f.now, a, "b1", nil, nil, plague.Usage{}))
 		d := f.claim("test")
 		if d.Kind != plague.KindSRPM {
 			t.Errorf("the download is of kind %s", d.Kind)

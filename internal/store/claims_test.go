@@ -3,6 +3,8 @@ package store_test
 import (
 	"testing"
 	"time"
+
+	"plague/internal/store/storetest"
 )
 
 // TestUnclaim: a server that was restarted has its downloads at once, and
@@ -19,7 +21,7 @@ func TestUnclaim(t *testing.T) {
 		if again := f.claim("this server"); again.AttemptID != first.AttemptID {
 			t.Errorf("got %v, not %v", again.AttemptID, first.AttemptID)
 		}
-		d, err := f.ClaimDownload(f.ctx, f.now, "this server", time.Minute)
+		d, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, "this server", time.Minute, 1, 100))
 		f.must(err)
 		if d != nil {
 			t.Errorf("got %v, which is the other's (%v)", d.AttemptID, second.AttemptID)

@@ -48,6 +48,9 @@ type DB struct {
 	lock  *os.File
 	wakes wakes
 
+	origin  Topic   // names this DB among those who tell what has changed
+	telling telling // PostgreSQL
+
 	prepared statements // of the readers
 	writing  statements // of the writer (SQLite)
 
@@ -64,7 +67,7 @@ func Open(ctx context.Context, name string, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{Options: o, name: name, turn: make(chan struct{}, 1), wanted: map[string]bool{}}
+	db := &DB{Options: o, name: name, turn: make(chan struct{}, 1), wanted: map[string]bool{}, origin: "@" + Topic(rand.Text())}
 	open := db.openSQLite
 	if strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://") {
 		db.pg, open = true, db.openPostgres

@@ -42,32 +42,44 @@ type RPM struct {
 	Likeness         string // of a noarch RPM: rpm.Likeness; the same from each arch of a run. "" otherwise
 }
 
-// ClaimDownload claims the download that has been due longest, for the time of
-// the lease; nil: none is due.
-func (db *DB) ClaimDownload(ctx context.Context, now time.Time, who string, lease time.Duration) (*Download, error) {
-	var d *Download
+// ClaimDownloads claims the downloads that have been due longest, most of them at most,
+// for the time of the lease. Of one builder no more than fromOne are claimed at a time.
+func (db *DB) ClaimDownloads(ctx context.Context, now time.Time, who string, lease time.Duration, most, fromOne int) ([]*Download, error) {
+	var ds []*Download
 	// Most looks find nothing; they shall not cost a transaction.
 	due, err := collect(reader{ctx, db}, text, `SELECT claimant FROM downloads WHERE due <= $1 AND claimed_until <= $1 LIMIT 1`, us(now))
 	if err != nil || len(due) == 0 {
 		return nil, db.trouble(err)
 	}
 	err = db.update(ctx, func(tx *tx) error {
-		d = nil
-		var id plague.ArchJobID
-		var tries int
-		err := tx.row(`UPDATE downloads SET claimant = $1, claimed_until = $2 WHERE arch_job =
-			(SELECT arch_job FROM downloads WHERE due <= $3 AND claimed_until <= $3 ORDER BY due, arch_job LIMIT 1`+tx.db.skipLocked()+`) RETURNING arch_job, tries`,
-			who, us(now.Add(lease)), us(now)).Scan(&id, &tries)
-		if errors.Is(tx.db.trouble(err), plague.ErrNotFound) {
-			return nil
+		ds = nil
+		for len(ds) < most {
+			d, err := tx.claimDownload(now, who, lease, fromOne)
+			if errors.Is(tx.db.trouble(err), plague.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			ds = append(ds, d)
 		}
-		if err != nil {
-			return err
-		}
-		d, err = tx.download(id, tries)
-		return err
+		return nil
 	})
-	return d, err
+	return ds, err
+}
+
+func (tx *tx) claimDownload(now time.Time, who string, lease time.Duration, fromOne int) (*Download, error) {
+	var id plague.ArchJobID
+	var tries int
+	err := tx.row(`UPDATE downloads SET claimant = $1, claimed_until = $2 WHERE arch_job =
+		(SELECT d.arch_job FROM downloads AS d WHERE d.due <= $3 AND d.claimed_until <= $3
+			AND d.builder NOT IN (SELECT builder FROM downloads WHERE claimant <> '' AND claimed_until > $3 GROUP BY builder HAVING COUNT(*) >= $4)
+			ORDER BY d.due, d.arch_job LIMIT 1`+tx.db.skipLocked("d")+`) RETURNING arch_job, tries`,
+		who, us(now.Add(lease)), us(now), fromOne).Scan(&id, &tries)
+	if err != nil {
+		return nil, err
+	}
+	return tx.download(id, tries)
 }
 
 func (tx *tx) download(id plague.ArchJobID, tries int) (*Download, error) {
@@ -94,12 +106,16 @@ func (tx *tx) download(id plague.ArchJobID, tries int) (*Download, error) {
 }
 
 // DownloadLater gives a claim back until a time, and counts the try unless some
-// of the files came.
+// of the files came. From a builder of which nothing came nobody fetches until then.
 func (db *DB) DownloadLater(ctx context.Context, d *Download, who string, next time.Time, came bool, why string) error {
 	return db.update(ctx, func(tx *tx) error {
 		n, err := tx.exec(`UPDATE downloads SET tries = tries + $1, due = $2, claimant = '', claimed_until = 0, last_error = $3
 			WHERE arch_job = $4 AND number = $5 AND claimant = $6`, flag(!came), us(next), why, d.ArchJob, d.Number, who)
-		return changed(n, err, "the download of arch job %d is no longer %s's", d.ArchJob, who)
+		if err := changed(n, err, "the download of arch job %d is no longer %s's", d.ArchJob, who); err != nil || came {
+			return err
+		}
+		_, err = tx.exec(`UPDATE downloads SET due = $1 WHERE due < $1 AND claimant = '' AND builder = $2`, us(next), d.Builder)
+		return err
 	})
 }
 
@@ -165,14 +181,17 @@ func (db *DB) accept(ctx context.Context, at time.Time, d *Download, who string,
 		if err := tx.endAttempt(at, a, outcome, a.Reason); err != nil {
 			return err
 		}
-		tx.wake(TopicOrders)
+		tx.wake(OrdersOf(d.Builder))
 		source := slices.IndexFunc(files, func(f JobFile) bool { return f.RPM != nil && f.RPM.Source })
 		if a.Kind == plague.KindSRPM && to == plague.ArchDone && source >= 0 {
 			if j, err = tx.madeSRPM(at, j, files[source]); err != nil {
 				return err
 			}
 		}
-		return tx.runEnded(at, j)
+		if err := tx.runEnded(at, j); err != nil || a.Kind != plague.KindBuild || to != plague.ArchDone {
+			return err
+		}
+		return tx.learn(a, j) // at last: on PostgreSQL the package's other builds wait for it
 	})
 }
 
@@ -209,7 +228,7 @@ func (db *DB) FailDownload(ctx context.Context, at time.Time, d *Download, who s
 		if _, err := tx.exec(`UPDATE arch_jobs SET failure_kind = $1, failure_phase = $2 WHERE id = $3`, f.Kind, f.Phase, a.ID); err != nil {
 			return err
 		}
-		tx.wake(TopicOrders)
+		tx.wake(OrdersOf(d.Builder))
 		return tx.runEnded(at, j)
 	})
 }

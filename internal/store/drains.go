@@ -93,6 +93,7 @@ type Past struct {
 	Reason    string
 	State     plague.ArchState // of the arch job now
 	Elsewhere bool             // it is done, by a later attempt on another builder
+	Used      plague.Usage
 }
 
 // PastOf lists the attempts that ended last on a builder since a time, the newest
@@ -102,11 +103,12 @@ func (db *DB) PastOf(ctx context.Context, builder string, since time.Time, limit
 		var p Past
 		var begun, ended int64
 		var now string
-		err := r.Scan(&p.ArchJob, &p.Number, &p.Job, &p.Package, &p.Arch, &begun, &ended, &p.Outcome, &p.Reason, &p.State, &now)
+		err := r.Scan(&p.ArchJob, &p.Number, &p.Job, &p.Package, &p.Arch, &begun, &ended, &p.Outcome, &p.Reason, &p.State, &now,
+			&p.Used.Memory, &p.Used.Disk, &p.Used.Meter)
 		p.BegunAt, p.EndedAt = timeOf(begun), timeOf(ended)
 		p.Elsewhere = p.State == plague.ArchDone && now != builder
 		return p, err
-	}, `SELECT t.arch_job, t.number, a.uid, j.package, a.arch, t.begun_at, t.ended_at, t.outcome, t.reason, a.state, a.builder
+	}, `SELECT t.arch_job, t.number, a.uid, j.package, a.arch, t.begun_at, t.ended_at, t.outcome, t.reason, a.state, a.builder, t.memory, t.disk, t.meter
 		FROM attempts AS t JOIN arch_jobs AS a ON a.id = t.arch_job JOIN jobs AS j ON j.uid = a.uid
 		WHERE t.builder = $1 AND t.ended_at >= $2 AND t.ended_at > 0 ORDER BY t.ended_at DESC, t.arch_job DESC LIMIT $3`, builder, us(since), limit)
 	return ps, db.trouble(err)

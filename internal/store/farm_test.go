@@ -211,13 +211,13 @@ func (f *farm) assign(id plague.ArchJobID, builder string) plague.AttemptID {
 func (f *farm) end(a plague.AttemptID, builder string, failure *plague.Failure) {
 	f.t.Helper()
 	f.must(f.Running(f.ctx, f.term, f.now, a, builder, plague.PhaseBuilding))
-	f.must(f.Ended(f.ctx, f.term, f.now, a, builder, failure, []plague.Artifact{{Name: "build.log", Digest: digest("log"), Size: 7}}))
+	f.must(f.Ended(f.ctx, f.term, f.now, a, builder, failure, []plague.Artifact{{Name: "build.log", Digest: digest("log"), Size: 7}}, plague.Usage{}))
 }
 
 // claim claims the download that is due.
 func (f *farm) claim(who string) *store.Download {
 	f.t.Helper()
-	d, err := f.ClaimDownload(f.ctx, f.now, who, time.Minute)
+	d, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, who, time.Minute, 1, 100))
 	f.must(err)
 	if d == nil {
 		f.t.Fatal("no download is due")

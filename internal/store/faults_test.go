@@ -13,6 +13,7 @@ import (
 
 	"plague"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 var errInjected = errors.New("the disk is on fire")
@@ -107,11 +108,17 @@ func (f *farm) day(t *testing.T, db *store.DB, name string, broken *error) {
 		}
 		try(func() error { return db.Running(f.ctx, f.term, f.now, got[0], "b1", plague.PhaseBuilding) })
 		try(func() error {
-			return db.Ended(f.ctx, f.term, f.now, got[0], "b1", nil, []plague.Artifact{{Name: "build.log", Digest: digest("log")}})
+			return db.Ended(f.ctx, f.term, f.now, got[0], "b1", nil, []plague.Artifact{{Name: "build.log", Digest: digest("log")}}, plague.Usage{})
 		})
-		try(func() error { d, err = db.ClaimDownload(f.ctx, f.now, "test", time.Minute); return err })
+		try(func() error {
+			d, err = storetest.Only(db.ClaimDownloads(f.ctx, f.now, "test", time.Minute, 1, 100))
+			return err
+		})
 		try(func() error { return db.DownloadLater(f.ctx, d, "test", f.now, false, "busy") })
-		try(func() error { d, err = db.ClaimDownload(f.ctx, f.now, "test", time.Minute); return err })
+		try(func() error {
+			d, err = storetest.Only(db.ClaimDownloads(f.ctx, f.now, "test", time.Minute, 1, 100))
+			return err
+		})
 		try(func() error { return db.Accept(f.ctx, f.now, d, "test", results(d, d.Arch, name)) })
 	}
 	var ps []store.Publication

@@ -69,7 +69,7 @@ func (db *DB) Leads(ctx context.Context, t Term) error {
 // off the next leader until the transaction has ended.
 func (tx *tx) leads(t Term) error {
 	var now Term
-	if err := tx.row(`SELECT term FROM leader WHERE id = 1` + tx.db.forShare()).Scan(&now); err != nil {
+	if err := tx.row(tx.db.fencedTerm()).Scan(&now); err != nil {
 		return err
 	}
 	if now != t {

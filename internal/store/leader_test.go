@@ -37,7 +37,7 @@ func TestOldLeader(t *testing.T) {
 				return err
 			},
 			"Running":        func() error { return f.Running(f.ctx, old, f.now, a, "b1", plague.PhaseBuilding) },
-			"Ended":          func() error { return f.Ended(f.ctx, old, f.now, a, "b1", nil, nil) },
+			"Ended":          func() error { return f.Ended(f.ctx, old, f.now, a, "b1", nil, nil, plague.Usage{}) },
 			"Back":           func() error { _, err := f.Back(f.ctx, old, f.now, a, "b1", plague.FailureLost, "lost", 5); return err },
 			"Publish":        func() error { return f.Publish(f.ctx, old, f.now, f.next(), ps) },
 			"PublishWithout": func() error { return f.PublishWithout(f.ctx, old, f.now, f.next(), nil) },

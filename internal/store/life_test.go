@@ -159,7 +159,7 @@ func TestGuards(t *testing.T) {
 		f.reportsRefused("wrong token", plague.AttemptID{ArchJob: id, Number: a.Number, Token: "no"}, "b1")
 		f.reportsRefused("wrong builder", a, "b2")
 		f.end(a, "b1", nil)
-		f.unchanged("Ended twice", func() error { return f.Ended(f.ctx, f.term, f.now, a, "b1", nil, nil) })
+		f.unchanged("Ended twice", func() error { return f.Ended(f.ctx, f.term, f.now, a, "b1", nil, nil, plague.Usage{}) })
 		f.unchanged("Running after the end", func() error { return f.Running(f.ctx, f.term, f.now, a, "b1", plague.PhaseBuilding) })
 
 		d := f.claim("test")
@@ -193,7 +193,7 @@ func TestGuards(t *testing.T) {
 func (f *farm) reportsRefused(what string, a plague.AttemptID, builder string) {
 	f.t.Helper()
 	f.unchanged(what+": Running", func() error { return f.Running(f.ctx, f.term, f.now, a, builder, plague.PhaseBuilding) })
-	f.unchanged(what+": Ended", func() error { return f.Ended(f.ctx, f.term, f.now, a, builder, nil, nil) })
+	f.unchanged(what+": Ended", func() error { return f.Ended(f.ctx, f.term, f.now, a, builder, nil, nil, plague.Usage{}) })
 	for _, kind := range []plague.FailureKind{plague.FailureLost, plague.FailureInfrastructure, store.Refused} {
 		f.unchanged(what+": Back "+string(kind), func() error {
 			_, err := f.Back(f.ctx, f.term, f.now, a, builder, kind, "late", 5)

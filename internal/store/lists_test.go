@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -117,6 +118,9 @@ func TestQueue(t *testing.T) {
 		for _, builder := range []string{"b1", ""} {
 			held, err := f.Held(f.ctx, builder)
 			f.must(err)
+			for i := range held {
+				f.must(f.Pin(f.ctx, []*store.HeldRow{&held[i]}))
+			}
 			if len(held) != 1 || held[0].ID != a.ArchJob || held[0].Token != a.Token || held[0].Attempt != a.Number || held[0].JobRow.UID != uid ||
 				held[0].JobRow.SRPM != n.SRPM || !slices.Equal(held[0].JobRow.Pin.Repos, pin.Repos) {
 				t.Errorf("held by %q: %+v", builder, held)
@@ -131,7 +135,8 @@ func TestQueue(t *testing.T) {
 // TestBuilders: what is known of builders is kept, by name.
 func TestBuilders(t *testing.T) {
 	both(t, func(t *testing.T, f *farm) {
-		b := plague.Builder{Name: "b1", Address: "https://b1:8888", Instance: "i", Alive: true, Arches: []string{"x86_64", "i686"}, Targets: []string{"lab-*"}, Slots: 4, Free: 2, SeenAt: f.now}
+		b := plague.Builder{Name: "b1", Address: "https://b1:8888", Instance: "i", Alive: true, Arches: []string{"x86_64", "i686"}, Targets: []string{"lab-*"}, Slots: 4, Free: 2, SeenAt: f.now,
+			Machine: plague.Machine{Memory: 16 << 30, FreeMemory: 5, FreeDisk: 1 << 50, Load: 1.25, Labels: []string{"big", "ssd"}}}
 		f.must(f.NoteBuilder(f.ctx, f.term, f.now, b))
 		f.must(f.NoteBuilder(f.ctx, f.term, f.now, plague.Builder{Name: "a2", Suspended: "two instances"}))
 		b.Free = 1
@@ -140,7 +145,7 @@ func TestBuilders(t *testing.T) {
 		got, err := f.Builders(f.ctx)
 		f.must(err)
 		if len(got) != 2 || got[0].Name != "a2" || got[0].Suspended != "two instances" || got[1].Free != 1 || !got[1].Alive || !slices.Equal(got[1].Arches, b.Arches) ||
-			!slices.Equal(got[1].Targets, b.Targets) || !got[1].SeenAt.Equal(f.now) {
+			!slices.Equal(got[1].Targets, b.Targets) || !reflect.DeepEqual(got[1].Machine, b.Machine) || !got[1].SeenAt.Equal(f.now) {
 			t.Errorf("builders: %+v", got)
 		}
 		f.must(f.DropBuilders(f.ctx, f.term, []string{"a2"}))

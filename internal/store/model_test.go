@@ -12,6 +12,7 @@ import (
 
 	"plague"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 // model is what a job should be after the acts so far, said in a few lines:
@@ -134,7 +135,7 @@ func modelActs() []modelAct {
 		{"Ended", func(m *model) func(*model) {
 			return when(m.arch == plague.ArchAssigned || m.arch == plague.ArchRunning, func(m *model) { m.arch = plague.ArchDownloading })
 		}, func(f *farm, uid plague.JobID, m *model) error {
-			return f.Ended(f.ctx, f.term, f.now, attempt(m), "b1", nil, nil)
+			return f.Ended(f.ctx, f.term, f.now, attempt(m), "b1", nil, nil, plague.Usage{})
 		}},
 		{"Lost", func(m *model) func(*model) {
 			return when(m.arch.Held(), func(m *model) {
@@ -153,7 +154,7 @@ func modelActs() []modelAct {
 		}, func(f *farm, uid plague.JobID, m *model) error {
 			d := &store.Download{AttemptID: attempt(m), Builder: "b1", Arch: "x86_64", Job: f.job(uid)}
 			for { // claims come in the order of the queue: those of other jobs are given back
-				other, err := f.ClaimDownload(f.ctx, f.now, "test", time.Minute)
+				other, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, "test", time.Minute, 1, 100))
 				if err != nil {
 					return err
 				}

@@ -112,7 +112,7 @@ func (db *DB) ClaimMessage(ctx context.Context, now time.Time, who string, lease
 	err = db.update(ctx, func(tx *tx) error {
 		m = nil
 		one, err := scanMessage(tx.row(`UPDATE outbox SET claimant = $1, claimed_until = $2 WHERE id =
-			(SELECT id FROM outbox WHERE ended_at = 0 AND due <= $3 AND claimed_until <= $3 ORDER BY due, id LIMIT 1`+tx.db.skipLocked()+`)
+			(SELECT id FROM outbox WHERE ended_at = 0 AND due <= $3 AND claimed_until <= $3 ORDER BY due, id LIMIT 1`+tx.db.skipLocked("outbox")+`)
 			RETURNING `+messageColumns, who, us(now.Add(lease)), us(now)))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

@@ -11,6 +11,7 @@ import (
 
 	"plague"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 // past fills a farm with jobs that have ended, with their events and RPMs, and
@@ -76,6 +77,11 @@ func hot(f *farm, n int) []hotRead {
 		{"Doomed", []any{50}, func(db *store.DB) error { _, err := db.Doomed(ctx, 50); return err }},
 		{"JobsIn", []any{0, 50}, func(db *store.DB) error { _, err := db.JobsIn(ctx, plague.JobBuilding, 0, 50); return err }},
 		{"Queued", []any{0, 100}, func(db *store.DB) error { _, err := db.Queued(ctx, 0, 100); return err }},
+		{"Troubled", []any{0, 100}, func(db *store.DB) error { _, err := db.Troubled(ctx, 0, 100); return err }},
+		{"QueuedOf", []any{100, "package7", "package8"}, func(db *store.DB) error {
+			_, err := db.QueuedOf(ctx, []string{"package7", "package8"}, 100)
+			return err
+		}},
 		{"Held by one", []any{"b1"}, func(db *store.DB) error { _, err := db.Held(ctx, "b1"); return err }},
 		{"Held by all", []any{""}, func(db *store.DB) error { _, err := db.Held(ctx, ""); return err }},
 		{"PublishTargets", nil, func(db *store.DB) error { _, err := db.PublishTargets(ctx); return err }},
@@ -208,7 +214,7 @@ func BenchmarkReads(b *testing.B) {
 			f := benchFarm(b, name)
 			f.past(n)
 			reads := append(hot(f, n), hotRead{"ClaimDownload", nil, func(db *store.DB) error {
-				d, err := db.ClaimDownload(f.ctx, f.now, "test", time.Minute)
+				d, err := storetest.Only(db.ClaimDownloads(f.ctx, f.now, "test", time.Minute, 1, 100))
 				if err != nil || d == nil {
 					return err
 				}

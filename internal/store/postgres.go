@@ -11,11 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sync/errgroup"
 	"modernc.org/sqlite"
 )
-
-// channel is where the servers of a farm tell each other what has changed.
-const channel = "plague"
 
 func (db *DB) openPostgres(ctx context.Context) error {
 	cfg, err := pgx.ParseConfig(db.name)
@@ -67,6 +65,13 @@ func (db *DB) listenPostgres(ctx context.Context) error {
 }
 
 func (db *DB) listenOnce(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return db.tell(ctx) })
+	g.Go(func() error { return db.listen(ctx) })
+	return g.Wait()
+}
+
+func (db *DB) listen(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, db.name)
 	if err != nil {
 		return err
@@ -81,7 +86,7 @@ func (db *DB) listenOnce(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		db.wakes.wake(split(n.Payload))
+		db.wakes.wake(db.heard(n.Payload))
 	}
 }
 
@@ -89,6 +94,7 @@ func (db *DB) listenOnce(ctx context.Context) error {
 //
 //   - A row that is read to be changed is locked on PostgreSQL; SQLite has one
 //     writer.
+//   - A leader's transactions hold off the next leader on PostgreSQL.
 //   - A claim passes over rows that another server is just claiming.
 //   - The first event of a transaction on PostgreSQL takes a lock that readers
 //     of events see, and they stop below the oldest: ids are given before
@@ -108,9 +114,17 @@ func (db *DB) forShare() string {
 	return ""
 }
 
-func (db *DB) skipLocked() string {
+func (db *DB) fencedTerm() string {
 	if db.pg {
-		return " FOR UPDATE SKIP LOCKED"
+		return "SELECT fenced_term()"
+	}
+	return "SELECT term FROM leader WHERE id = 1"
+}
+
+// skipLocked has a SELECT take rows of one of its tables that nobody else is taking.
+func (db *DB) skipLocked(of string) string {
+	if db.pg {
+		return " FOR UPDATE OF " + of + " SKIP LOCKED"
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 
 	"plague"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 // TestSnapshots: every snapshot keeps exactly the members it was published
@@ -170,7 +171,7 @@ func TestDownloads(t *testing.T) {
 		for i := range 8 {
 			acts = append(acts, func() error {
 				for {
-					d, err := f.ClaimDownload(f.ctx, f.now, fmt.Sprint("s", i), time.Minute)
+					d, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, fmt.Sprint("s", i), time.Minute, 1, 100))
 					if d == nil || err != nil {
 						return err
 					}
@@ -201,7 +202,7 @@ func TestDownloads(t *testing.T) {
 				t.Error("claimed before it is due")
 			}
 		}
-		if none, err := f.ClaimDownload(f.ctx, f.now, "late", time.Minute); err != nil || none != nil {
+		if none, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, "late", time.Minute, 1, 100)); err != nil || none != nil {
 			t.Errorf("claimed %+v, %v", none, err)
 		}
 		f.unchanged("Accept of what was given back", func() error { return f.Accept(f.ctx, f.now, d, "late", nil) })

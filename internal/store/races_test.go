@@ -11,6 +11,7 @@ import (
 
 	"plague"
 	"plague/internal/store"
+	"plague/internal/store/storetest"
 )
 
 // together runs all at the same time and gives their errors.
@@ -62,7 +63,7 @@ func TestKillAgainst(t *testing.T) {
 		}},
 		{"Ended", func(f *farm, uid plague.JobID) func() error {
 			a := f.assign(f.build(uid, "x86_64")[0].ID, "b1")
-			return func() error { return f.Ended(f.ctx, f.term, f.now, a, "b1", nil, nil) }
+			return func() error { return f.Ended(f.ctx, f.term, f.now, a, "b1", nil, nil, plague.Usage{}) }
 		}},
 		{"Back", func(f *farm, uid plague.JobID) func() error {
 			a := f.assign(f.build(uid, "x86_64")[0].ID, "b1")
@@ -73,7 +74,10 @@ func TestKillAgainst(t *testing.T) {
 		}},
 		{"Claim", func(f *farm, uid plague.JobID) func() error {
 			f.end(f.assign(f.build(uid, "x86_64")[0].ID, "b1"), "b1", nil)
-			return func() error { _, err := f.ClaimDownload(f.ctx, f.now, "test", time.Minute); return err }
+			return func() error {
+				_, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, "test", time.Minute, 1, 100))
+				return err
+			}
 		}},
 		{"Accept", func(f *farm, uid plague.JobID) func() error {
 			f.end(f.assign(f.build(uid, "x86_64")[0].ID, "b1"), "b1", nil)
@@ -296,7 +300,7 @@ func (f *farm) stepQueue(name string) error {
 		if i == 2 {
 			_, err = f.Back(f.ctx, f.term, f.now, a, name, plague.FailureLost, "lost", 1000)
 		} else {
-			err = f.Ended(f.ctx, f.term, f.now, a, name, nil, nil)
+			err = f.Ended(f.ctx, f.term, f.now, a, name, nil, nil, plague.Usage{})
 		}
 		if err != nil && !errors.Is(err, plague.ErrConflict) {
 			return err
@@ -306,7 +310,7 @@ func (f *farm) stepQueue(name string) error {
 }
 
 func (f *farm) stepDownload(name string) error {
-	d, err := f.ClaimDownload(f.ctx, f.now, name, time.Minute)
+	d, err := storetest.Only(f.ClaimDownloads(f.ctx, f.now, name, time.Minute, 1, 100))
 	if err != nil || d == nil {
 		return err
 	}

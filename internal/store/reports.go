@@ -53,7 +53,6 @@ func (db *DB) Running(ctx context.Context, t Term, at time.Time, id plague.Attem
 			if err := tx.moveArch(at, a, plague.ArchRunning, builder, ""); err != nil {
 				return err
 			}
-			tx.wake(TopicOrders) // its logs can be tailed
 		case plague.ArchRunning:
 		default:
 			return fmt.Errorf("%w: arch job %d is %s", plague.ErrConflict, a.ID, a.State)
@@ -63,9 +62,9 @@ func (db *DB) Running(ctx context.Context, t Term, at time.Time, id plague.Attem
 	})
 }
 
-// Ended takes in that an attempt has ended, well or (f) not, and what files it
-// announces: they are to be downloaded before it counts.
-func (db *DB) Ended(ctx context.Context, t Term, at time.Time, id plague.AttemptID, builder string, f *plague.Failure, files []plague.Artifact) error {
+// Ended takes in that an attempt has ended, well or (f) not, what files it announces,
+// which are to be downloaded before it counts, and what it used.
+func (db *DB) Ended(ctx context.Context, t Term, at time.Time, id plague.AttemptID, builder string, f *plague.Failure, files []plague.Artifact, used plague.Usage) error {
 	return db.lead(ctx, t, func(tx *tx) error {
 		a, err := tx.held(id, builder)
 		if err != nil {
@@ -83,7 +82,12 @@ func (db *DB) Ended(ctx context.Context, t Term, at time.Time, id plague.Attempt
 		if _, err := tx.exec(`UPDATE arch_jobs SET failure_kind = $1, failure_phase = $2, phase = $3 WHERE id = $4`, f.Kind, f.Phase, ending(f), a.ID); err != nil {
 			return err
 		}
-		if _, err := tx.exec(`INSERT INTO downloads (arch_job, number, due) VALUES ($1, $2, $3)`, a.ID, a.Attempt, us(at)); err != nil {
+		if used != (plague.Usage{}) {
+			if _, err := tx.exec(`UPDATE attempts SET memory = $1, disk = $2, meter = $3 WHERE arch_job = $4 AND number = $5`, used.Memory, used.Disk, used.Meter, a.ID, a.Attempt); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec(`INSERT INTO downloads (arch_job, number, builder, due) VALUES ($1, $2, $3, $4)`, a.ID, a.Attempt, builder, us(at)); err != nil {
 			return err
 		}
 		for i, file := range files {
@@ -101,6 +105,25 @@ func ending(f *plague.Failure) plague.Phase {
 		return plague.PhaseDone
 	}
 	return plague.PhaseFailed
+}
+
+// Outgrown puts an arch job back into the queue because it needs a larger builder than
+// one with so many bytes of what it ran out of. A run does so once; ErrConflict.
+func (db *DB) Outgrown(ctx context.Context, t Term, at time.Time, id plague.AttemptID, builder string, f plague.Failure) error {
+	return db.lead(ctx, t, func(tx *tx) error {
+		a, j, err := tx.heldWithJob(id, builder)
+		if err != nil {
+			return err
+		}
+		if a.Outgrew != "" || !f.Kind.Size() {
+			return fmt.Errorf("%w: arch job %d has been given to a larger builder before", plague.ErrConflict, a.ID)
+		}
+		if _, err := tx.exec(`UPDATE arch_jobs SET outgrew = $1, above = $2 WHERE id = $3`, f.Kind, f.Had, a.ID); err != nil {
+			return err
+		}
+		_, err = tx.back(at, a, j, f.Kind, f.Message, 0)
+		return err
+	})
 }
 
 // Back puts an arch job back into the queue because its attempt was lost, had
@@ -135,7 +158,7 @@ func (tx *tx) back(at time.Time, a plague.ArchJob, j plague.Job, kind plague.Fai
 	if _, err := tx.exec(`UPDATE arch_jobs SET lost = $1, infra = $2, phase = '', failure_kind = '', failure_phase = '' WHERE id = $3`, lost, infra, a.ID); err != nil {
 		return false, err
 	}
-	tx.wake(TopicQueue, TopicOrders)
+	tx.wake(TopicQueue, OrdersOf(a.Builder))
 	if !final {
 		return false, tx.moveArch(at, a, plague.ArchQueued, a.Builder, reason)
 	}

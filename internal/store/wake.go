@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -19,8 +17,13 @@ const (
 	TopicChores   Topic = "chores"   // there is a download to do
 	TopicEvents   Topic = "events"   // something has happened
 	TopicFarm     Topic = "farm"     // paused, or users changed
-	TopicBuilders Topic = "builders" // the option builders is to be read again
+	TopicBuilders Topic = "builders" // the option builders is to be read again, one has joined, or a certificate was revoked
 )
+
+// OrdersOf is what one builder should have. Whoever waits for it waits for
+// TopicOrders too, which says the same of any builder: of a thousand that look at
+// the database each time one of them has news, nothing else would be read.
+func OrdersOf(builder string) Topic { return TopicOrders + "/" + Topic(builder) }
 
 func topics() []Topic {
 	return []Topic{TopicJobs, TopicQueue, TopicOrders, TopicPublish, TopicChores, TopicEvents, TopicFarm, TopicBuilders}
@@ -29,7 +32,7 @@ func topics() []Topic {
 // wakes are those who wait. The zero value is ready.
 type wakes struct {
 	mu  sync.Mutex // guards the field below
-	all map[*Waker]bool
+	all map[Topic]map[*Waker]bool
 }
 
 // Waker is woken, once however often it happens, when one of its topics has
@@ -48,9 +51,14 @@ func (db *DB) Subscribe(topics ...Topic) *Waker {
 	db.wakes.mu.Lock()
 	defer db.wakes.mu.Unlock()
 	if db.wakes.all == nil {
-		db.wakes.all = map[*Waker]bool{}
+		db.wakes.all = map[Topic]map[*Waker]bool{}
 	}
-	db.wakes.all[w] = true
+	for _, t := range topics {
+		if db.wakes.all[t] == nil {
+			db.wakes.all[t] = map[*Waker]bool{}
+		}
+		db.wakes.all[t][w] = true
+	}
 	return w
 }
 
@@ -58,7 +66,11 @@ func (db *DB) Subscribe(topics ...Topic) *Waker {
 func (w *Waker) Close() {
 	w.home.mu.Lock()
 	defer w.home.mu.Unlock()
-	delete(w.home.all, w)
+	for _, t := range w.topics {
+		if delete(w.home.all[t], w); len(w.home.all[t]) == 0 {
+			delete(w.home.all, t)
+		}
+	}
 }
 
 // Wait ends with a wake-up, the tick, or ctx; it says whether to go on. Without the
@@ -78,13 +90,12 @@ func Wait(ctx context.Context, wake <-chan struct{}, tick time.Duration) bool {
 func (h *wakes) wake(topics map[Topic]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for w := range h.all {
-		if !slices.ContainsFunc(w.topics, func(t Topic) bool { return topics[t] }) {
-			continue
-		}
-		select {
-		case w.c <- struct{}{}:
-		default:
+	for t := range topics {
+		for w := range h.all[t] {
+			select {
+			case w.c <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -96,21 +107,4 @@ func everything() map[Topic]bool {
 		all[t] = true
 	}
 	return all
-}
-
-func joined(topics map[Topic]bool) string {
-	var names []string
-	for t := range topics {
-		names = append(names, string(t))
-	}
-	slices.Sort(names)
-	return strings.Join(names, ",")
-}
-
-func split(names string) map[Topic]bool {
-	set := map[Topic]bool{}
-	for _, n := range strings.Split(names, ",") {
-		set[Topic(n)] = true
-	}
-	return set
 }

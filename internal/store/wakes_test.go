@@ -34,8 +34,8 @@ func TestWakes(t *testing.T) {
 			{"build", func() {
 				f.must(f.Build(f.ctx, f.term, f.now, 1, 1, built("x86_64"), pin))
 			}, []store.Topic{store.TopicQueue, store.TopicEvents}},
-			{"end", func() { f.end(f.assign(1, "b1"), "b1", nil) }, []store.Topic{store.TopicQueue, store.TopicOrders, store.TopicChores, store.TopicEvents}},
-			{"accept", func() { f.accept() }, []store.Topic{store.TopicOrders, store.TopicPublish, store.TopicEvents}},
+			{"end", func() { f.end(f.assign(1, "b1"), "b1", nil) }, []store.Topic{store.TopicQueue, store.TopicChores, store.TopicEvents}},
+			{"accept", func() { f.accept() }, []store.Topic{store.OrdersOf("b1"), store.TopicPublish, store.TopicEvents}},
 			{"kill", func() { f.must(f.Kill(f.ctx, f.now, "x", 1)) }, []store.Topic{store.TopicJobs, store.TopicQueue, store.TopicOrders, store.TopicEvents}},
 			{"pause", func() { f.must(f.SetPaused(f.ctx, f.now, "x", true)) }, []store.Topic{store.TopicFarm, store.TopicJobs, store.TopicEvents}},
 			{"refused", func() {
@@ -45,7 +45,7 @@ func TestWakes(t *testing.T) {
 			}, nil},
 		}
 		all := map[store.Topic]*store.Waker{}
-		for _, topic := range []store.Topic{store.TopicJobs, store.TopicQueue, store.TopicOrders, store.TopicPublish, store.TopicChores, store.TopicEvents, store.TopicFarm} {
+		for _, topic := range []store.Topic{store.TopicJobs, store.TopicQueue, store.TopicOrders, store.TopicPublish, store.TopicChores, store.TopicEvents, store.TopicFarm, store.OrdersOf("b1"), store.OrdersOf("b2")} {
 			all[topic] = f.Subscribe(topic)
 		}
 		for _, s := range steps {
@@ -84,6 +84,23 @@ func TestWakesElsewhere(t *testing.T) {
 			f.must(other.SetPaused(f.ctx, f.now, "x", true))
 			f.must(other.SetPaused(f.ctx, f.now, "x", false))
 		})
+		mine, others := f.Subscribe(store.OrdersOf("b1")), f.Subscribe(store.OrdersOf("b2"))
+		defer mine.Close()
+		defer others.Close()
+		if f.Postgres() { // who builds there is told by name; of a SQLite file only that it has changed
+			elsewhere := *f
+			elsewhere.DB = other
+			telling := make(chan error, 1)
+			go func() { telling <- other.Listen(ctx) }()
+			defer func() { <-telling }()
+			a := f.build(f.submit(newJob("a", "1")), "x86_64")[0]
+			elsewhere.end(elsewhere.assign(a.ID, "b1"), "b1", nil)
+			elsewhere.accept()
+			f.heard(mine, func() {})
+			if woken(others) {
+				t.Error("the other builder's loop is woken, too")
+			}
+		}
 		cancel()
 		if err := <-listening; !errors.Is(err, context.Canceled) {
 			t.Errorf("listening ended with %v", err)

@@ -67,17 +67,17 @@ func (db *DB) drain() {
 	defer func() {
 		topics := map[Topic]bool{}
 		for i, p := range mine {
-			switch {
-			case err != nil: // what fn saw may never have been: its own answer counts for nothing
-				p.done <- err
-			case answers[i] != nil:
-				p.done <- answers[i]
-			default:
+			if err == nil && answers[i] == nil {
 				maps.Copy(topics, p.topics)
-				p.done <- nil
 			}
 		}
-		db.wakes.wake(topics)
+		db.wakes.wake(topics) // before the answers: who waits for its own change need not look twice
+		for i, p := range mine {
+			if err != nil { // what fn saw may never have been: its own answer counts for nothing
+				answers[i] = err
+			}
+			p.done <- answers[i]
+		}
 	}()
 	answers, err = db.commitGroup(mine)
 }
@@ -172,8 +172,8 @@ func (db *DB) oncePostgres(ctx context.Context, fn func(*tx) error) error {
 	if err := one.run(fn); err != nil {
 		return err
 	}
-	if len(one.topics) > 0 {
-		if _, err := one.exec(`SELECT pg_notify($1, $2)`, channel, joined(one.topics)); err != nil {
+	if len(one.topics) > 0 && !db.telling.lives() {
+		if _, err := one.exec(`SELECT pg_notify($1, $2)`, channel, db.payload(one.topics)); err != nil {
 			return err
 		}
 	}
@@ -183,6 +183,7 @@ func (db *DB) oncePostgres(ctx context.Context, fn func(*tx) error) error {
 	if err := t.Commit(); err != nil {
 		return err
 	}
+	db.telling.put(one.topics)
 	db.wakes.wake(one.topics)
 	return nil
 }

@@ -33,8 +33,9 @@ func (s *site) jobs(w http.ResponseWriter, r *http.Request) error {
 			view.Counts = append(view.Counts, stateCount{state, counts[state]})
 		}
 	}
-	for i := range s.Targets {
-		view.Targets = append(view.Targets, s.Targets[i].String())
+	targets := s.Targets()
+	for i := range targets {
+		view.Targets = append(view.Targets, targets[i].String())
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	return s.pages.ExecuteTemplate(w, "jobs.html", view)

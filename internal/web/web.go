@@ -25,7 +25,7 @@ var files embed.FS
 type Config struct {
 	DB      *store.DB
 	Results *durable.Dir // server_work_dir: everything below it is public
-	Targets []plague.Target
+	Targets func() []plague.Target
 	URL     string // https://host:port of these pages
 	CA      string // path of the CA's certificate on clients, for .repo files
 	Log     *slog.Logger
@@ -90,8 +90,9 @@ func (s *site) fail(w http.ResponseWriter, status int, text string) {
 
 // target finds the target and arch that a repository's address names.
 func (s *site) target(r *http.Request) (*plague.Target, string, error) {
-	for i := range s.Targets {
-		t := &s.Targets[i]
+	targets := s.Targets()
+	for i := range targets {
+		t := &targets[i]
 		if t.String() != r.PathValue("target") {
 			continue
 		}

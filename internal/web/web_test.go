@@ -36,7 +36,9 @@ func open(t *testing.T) (*httptest.Server, *store.DB, string) {
 	t.Cleanup(func() { results.Close() })
 	s := httptest.NewServer(Handler(Config{
 		DB: db, Results: results, URL: "https://farm.example.com:8885", Log: slog.New(slog.DiscardHandler),
-		Targets: []plague.Target{{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"x86_64"}}},
+		Targets: func() []plague.Target {
+			return []plague.Target{{Distro: "lab", Target: "12", Repo: "extras", BaseArches: []string{"x86_64"}}}
+		},
 	}))
 	t.Cleanup(s.Close)
 	return s, db, top

@@ -24,6 +24,7 @@ type picture struct {
 	room     []sched.Capacity // of those that take something
 	held     map[string][]store.HeldRow
 	spans    map[string]span
+	learned  map[store.Build]plague.Learned // of what is held
 }
 
 // span is how long builds of an arch took: nine of ten took longer than low, and nine
@@ -83,16 +84,13 @@ func (a *Asker) machines(ctx context.Context, p *picture) error {
 			p.held[h.Builder] = append(p.held[h.Builder], h)
 		}
 	}
-	known, err := a.DB.Builders(ctx)
-	if err != nil {
+	if p.learned, err = a.DB.Learned(ctx, held); err != nil {
 		return err
 	}
-	ours := a.Builders()
-	for _, b := range known {
-		if !slices.Contains(ours, b.Name) {
-			continue
-		}
-		p.builders = append(p.builders, b)
+	if p.builders, err = a.ours(ctx); err != nil {
+		return err
+	}
+	for _, b := range p.builders {
 		if troubleOf(b) == "" {
 			p.room = append(p.room, p.capacity(b))
 		}
@@ -101,7 +99,7 @@ func (a *Asker) machines(ctx context.Context, p *picture) error {
 }
 
 func (p *picture) capacity(b plague.Builder) sched.Capacity {
-	return sched.Capacity{Name: b.Name, Arches: b.Arches, Targets: b.Targets, Slots: b.Slots, Free: b.Slots - len(p.held[b.Name])}
+	return sched.Capacity{Name: b.Name, Arches: b.Arches, Targets: b.Targets, Slots: b.Slots, Free: b.Slots - len(p.held[b.Name]), Machine: b.Machine}
 }
 
 // troubleOf says why a builder takes nothing new.
@@ -117,9 +115,13 @@ func troubleOf(b plague.Builder) string {
 
 // candidates are the builders that could build an item, in trouble or not.
 func (p *picture) candidates(it sched.Item) (all []plague.Candidate) {
+	fit := map[string]sched.Capacity{}
+	for _, c := range sched.Fitting(it, p.capacities()) {
+		fit[c.Name] = c
+	}
 	for _, b := range p.builders {
-		c := p.capacity(b)
-		if len(sched.Fitting(it, []sched.Capacity{c})) == 0 {
+		c, fits := fit[b.Name]
+		if !fits {
 			continue
 		}
 		one := plague.Candidate{Builder: b.Name, Slots: b.Slots, Free: max(c.Free, 0), Trouble: troubleOf(b)}
@@ -143,6 +145,15 @@ func (p *picture) foresee(id plague.ArchJobID) (place int, earliest, latest time
 	return place, p.at.Add(min(low.In, high.In)), p.at.Add(max(low.In, high.In)), true
 }
 
+// span is how long a build should take: as the last one of its package did, or as long
+// as others for its arch.
+func (p *picture) span(arch string, l plague.Learned) span {
+	if l.Took == 0 {
+		return p.spans[arch]
+	}
+	return span{l.Took * 3 / 4, l.Took * 3 / 2}
+}
+
 // told says whether there is a span for every arch that runs.
 func (p *picture) told() bool {
 	for _, held := range p.held {
@@ -160,7 +171,7 @@ func (p *picture) play(id plague.ArchJobID, of func(span) time.Duration) sched.F
 	for builder, held := range p.held {
 		for _, h := range held {
 			so := p.at.Sub(h.StateAt)
-			left := of(p.spans[h.Arch]) - so
+			left := of(p.span(h.Arch, p.learned[store.Build{Package: h.JobRow.Package, Arch: h.Arch}])) - so
 			if left < 0 {
 				left = so // it takes longer than others: who knows how long
 			}
@@ -168,5 +179,5 @@ func (p *picture) play(id plague.ArchJobID, of func(span) time.Duration) sched.F
 		}
 	}
 	slices.SortFunc(running, func(a, b sched.Running) int { return int(a.Left - b.Left) })
-	return sched.Foresee(&p.queue, id, p.room, running, p.at, func(it sched.Item) time.Duration { return of(p.spans[it.Arch]) })
+	return sched.Foresee(&p.queue, id, p.room, running, p.at, func(it sched.Item) time.Duration { return of(p.span(it.Arch, it.Learned)) })
 }

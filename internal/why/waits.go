@@ -37,12 +37,13 @@ func (a *Asker) waits(ctx context.Context, j plague.Job) ([]plague.Wait, error) 
 
 // tried are the attempts of an arch job that came to nothing.
 func (a *Asker) tried(ctx context.Context, one plague.ArchJob) (lines []string, err error) {
-	if one.Lost+one.Infra == 0 {
+	if one.Lost+one.Infra == 0 && one.Outgrew == "" {
 		return nil, nil
 	}
 	all, err := a.DB.Attempts(ctx, one.ID)
 	for _, t := range all {
-		if t.Outcome == string(plague.FailureLost) || t.Outcome == string(plague.FailureInfrastructure) {
+		kind := plague.FailureKind(t.Outcome)
+		if kind == plague.FailureLost || kind == plague.FailureInfrastructure || kind.Size() {
 			lines = append(lines, fmt.Sprintf("attempt %d on %s, %s: %s", t.Number, t.Builder, t.Outcome, t.Reason))
 		}
 	}
@@ -72,33 +73,36 @@ func (a *Asker) queued(ctx context.Context, one plague.ArchJob, w *plague.Wait) 
 		return nil
 	}
 	w.Builders = p.candidates(it)
-	w.Text = constraint(it, w.Builders, len(p.builders))
+	w.Text = p.constraint(it, w.Builders)
 	w.Place, w.Earliest, w.Latest, _ = p.foresee(one.ID)
 	return nil
 }
 
 // constraint says which of what a builder must offer is missing.
-func constraint(it sched.Item, builders []plague.Candidate, all int) string {
+func (p *picture) constraint(it sched.Item, builders []plague.Candidate) string {
 	arch := it.Arch
 	if len(it.Roots) > 0 {
 		arch = fmt.Sprintf("%s (in a buildroot of %s)", it.Arch, strings.Join(it.Roots, " or "))
 	}
 	if len(builders) == 0 {
-		return fmt.Sprintf("waits: none of the %d builders builds %s for %s", all, arch, it.Target)
+		if why := p.unmet(it); why != "" {
+			return why
+		}
+		return fmt.Sprintf("waits: none of the %d builders builds %s for %s", len(p.builders), arch, it.Target)
 	}
 	taking := 0
 	for _, b := range builders {
 		if b.Trouble == "" {
 			taking++
 			if b.Free > 0 {
-				return fmt.Sprintf("waits for its turn: %s has a free slot", b.Builder)
+				return fmt.Sprintf("waits for its turn: %s has a free slot", b.Builder) + p.needs(it)
 			}
 		}
 	}
 	if taking == 0 {
-		return fmt.Sprintf("waits: of the builders that build %s for %s none takes anything new", arch, it.Target)
+		return fmt.Sprintf("waits: of the builders that build %s for %s none takes anything new", arch, it.Target) + p.needs(it)
 	}
-	text := fmt.Sprintf("waits for a slot: those of the builders that build %s for %s are taken", arch, it.Target)
+	text := fmt.Sprintf("waits for a slot: those of the builders that build %s for %s are taken", arch, it.Target) + p.needs(it)
 	if it.Priority < 0 && time.Since(it.Since) < sched.Patience {
 		text += "; a background job lets others go first for a day"
 	}

@@ -12,6 +12,9 @@ import (
 // between the two begin to forget the connection.
 const MaxWait = 20 * time.Second
 
+// MaxLabels bounds the labels of one builder.
+const MaxLabels = 32
+
 // Builder is the server's end of a builder.
 type Builder struct{ RPC *xmlrpc.Client }
 

@@ -45,7 +45,7 @@ const smallFile = 1 << 20
 // Fetch gets a file by its digest into the store, going on where an earlier
 // try ended unless it is small. Nothing becomes visible unless it is what the
 // digest says.
-func Fetch(ctx context.Context, c *http.Client, from string, store *artifact.Dir, a plague.Artifact, idle time.Duration) error {
+func Fetch(ctx context.Context, c *http.Client, turns Turns, from string, store *artifact.Dir, a plague.Artifact, idle time.Duration) error {
 	want, err := artifact.ParseDigest(a.Digest)
 	if err != nil {
 		return err
@@ -66,14 +66,24 @@ func Fetch(ctx context.Context, c *http.Client, from string, store *artifact.Dir
 		_, err := store.PutAt(ctx, want, offset, a.Size, a.Size, strings.NewReader(""))
 		return err
 	}
+	leave, err := turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	begins := idleAfter(idle, cancel)
 	body, offset, err := openAt(ctx, c, from, offset)
+	begins.Stop()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = fmt.Errorf("fetch %s: %w", a.Name, cause)
+	}
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	done, r := true, watched(body, idle, cancel)
+	done, r := true, untilEnd(watched(body, idle, cancel), leave)
 	if offset == 0 && a.Size < smallFile {
 		err = store.Put(ctx, want, a.Size, a.Size, r)
 	} else {
@@ -119,13 +129,17 @@ func openAt(ctx context.Context, c *http.Client, from string, offset int64) (io.
 // watched gives a reader that ends the transfer when nothing has come for the
 // idle time: a size alone cannot tell a slow line from a dead one.
 func watched(r io.Reader, idle time.Duration, cancel context.CancelCauseFunc) io.Reader {
-	t := time.AfterFunc(idle, func() { cancel(fmt.Errorf("%w: nothing came for %s", ErrPeer, idle)) })
+	t := idleAfter(idle, cancel)
 	return readerFunc(func(p []byte) (int, error) {
 		t.Reset(idle)
 		n, err := r.Read(p)
 		t.Stop()
 		return n, err
 	})
+}
+
+func idleAfter(idle time.Duration, cancel context.CancelCauseFunc) *time.Timer {
+	return time.AfterFunc(idle, func() { cancel(fmt.Errorf("%w: nothing came for %s", ErrPeer, idle)) })
 }
 
 type readerFunc func(p []byte) (int, error)

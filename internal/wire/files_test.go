@@ -51,10 +51,10 @@ func TestFetchGoesOn(t *testing.T) {
 			}
 			sum := sha256.Sum256(content)
 			a := plague.Artifact{Name: "it", Digest: hex.EncodeToString(sum[:]), Size: int64(tt.size)}
-			if err := wire.Fetch(t.Context(), srv.Client(), srv.URL, store, a, time.Minute); err == nil || store.Has(sum) {
+			if err := wire.Fetch(t.Context(), srv.Client(), nil, srv.URL, store, a, time.Minute); err == nil || store.Has(sum) {
 				t.Errorf("after half of it: %v", err)
 			}
-			if err := wire.Fetch(t.Context(), srv.Client(), srv.URL, store, a, time.Minute); err != nil || !store.Has(sum) {
+			if err := wire.Fetch(t.Context(), srv.Client(), nil, srv.URL, store, a, time.Minute); err != nil || !store.Has(sum) {
 				t.Errorf("the second time: %v", err)
 			}
 			if got := strings.Join(asked, ";"); got != ";"+tt.again {
@@ -82,7 +82,7 @@ func TestFetchRefusesOthers(t *testing.T) {
 	sum := sha256.Sum256([]byte("what was asked"))
 	for _, size := range []int64{5, 14, 20} {
 		a := plague.Artifact{Name: "it", Digest: hex.EncodeToString(sum[:]), Size: size}
-		if err := wire.Fetch(t.Context(), srv.Client(), srv.URL, store, a, time.Minute); !errors.Is(err, plague.ErrInvalid) || store.Has(sum) {
+		if err := wire.Fetch(t.Context(), srv.Client(), nil, srv.URL, store, a, time.Minute); !errors.Is(err, plague.ErrInvalid) || store.Has(sum) {
 			t.Errorf("announced with %d bytes: %v", size, err)
 		}
 	}

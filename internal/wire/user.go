@@ -133,6 +133,16 @@ type BuilderRecord struct {
 	Suspended string
 	Targets   []string
 	Seen      int64 // unix seconds of the last answer; 0: never
+	// Mode is passive, where servers call the builder, or active, where it dials in;
+	// from where it has to the server that answers, and when, in unix seconds; 0: it has not.
+	Mode        string
+	DialledFrom string
+	DialledAt   int64
+
+	// Of its plague.Machine; 0: it does not say.
+	Memory, FreeMemory, FreeDisk int64
+	Load                         float64
+	Labels                       []string
 }
 
 // BuilderDetail is what builder answers.
@@ -153,9 +163,10 @@ type BuilderAttempt struct {
 	Starttime int64
 	Endtime   int64
 	Reason    string
+	Used      plague.Usage // of what ended
 }
 
-// Drain is what drain_builder takes.
+// Drain is what drain_builder and remove_builder take.
 type Drain struct {
 	Name string
 	Why  string
@@ -201,7 +212,24 @@ type FarmStatus struct {
 	WaitingSince  int64        // unix seconds
 	MailsLate     int          // of which the last try failed
 	HooksLate     int          // the same
+	Configuration string       // why this server could not read it again, and goes on with the old; empty: it could
+	Unmet         []string     // arch jobs that no builder has what they need for, and what that is; at most MaxUnmet
+	Plans         Plans
 }
+
+// MaxUnmet bounds what status says of jobs that no builder can do.
+const MaxUnmet = 20
+
+// Plans is how long it took to choose builders for what waits: of the newest
+// PlansKept plans of the server that answers, in milliseconds. One that has not
+// planned has none.
+type Plans struct {
+	Count    int // since it began
+	P50, P99 float64
+}
+
+// PlansKept is how many plans Plans speaks of at most.
+const PlansKept = 1000
 
 // UserChange is what change_user takes.
 type UserChange struct {
@@ -254,6 +282,11 @@ func (u *User) DrainBuilder(ctx context.Context, in Drain) (string, error) {
 // ResumeBuilder ends a drain and says so.
 func (u *User) ResumeBuilder(ctx context.Context, name string) (string, error) {
 	return call[string](ctx, u.RPC, CallResumeBuilder, name)
+}
+
+// RemoveBuilder takes a builder that joined by a token out of the farm and says so.
+func (u *User) RemoveBuilder(ctx context.Context, in Drain) (string, error) {
+	return call[string](ctx, u.RPC, CallRemoveBuilder, in)
 }
 
 // UpdateBuilders has the server read its builders again, and lists them.

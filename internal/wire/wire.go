@@ -52,6 +52,7 @@ const (
 	CallOutbox         = "outbox"
 	CallDrainBuilder   = "drain_builder"
 	CallResumeBuilder  = "resume_builder"
+	CallRemoveBuilder  = "remove_builder"
 	CallSetPriority    = "set_priority"
 	CallSetPaused      = "set_paused"
 	CallEvents         = "events"
