@@ -3,6 +3,7 @@ package farmtest
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"plague"
 	"plague/internal/store"
@@ -11,9 +12,11 @@ import (
 // due are the mails to its user that a job's events call for.
 func due(ctx context.Context, db *store.DB, j plague.Job) (all []letter, err error) {
 	events, err := db.JobEvents(ctx, j.UID)
-	for _, e := range events {
+	for i, e := range events {
 		to := plague.JobState(e.To)
-		ended := to == plague.JobNeedSign || to == plague.JobFailed || to == plague.JobKilled && e.Who != j.User || to == plague.JobFinished && j.Scratch
+		// A run that failed is finished for an instant: a success nobody is to hear of.
+		fails := i+1 < len(events) && events[i+1].To == string(plague.JobFailed)
+		ended := to == plague.JobNeedSign || to == plague.JobFailed || to == plague.JobKilled && e.Who != j.User || to == plague.JobFinished && j.Scratch && !fails
 		if e.What == "job" && ended {
 			all = append(all, letter{fmt.Sprint(e.ID), j.User})
 		}
@@ -85,6 +88,31 @@ func (a *audit) mails() error {
 	for _, l := range a.office.letters() {
 		if _, there := made[l]; !there {
 			a.broken("1: nobody wrote the mail to %s about event %s that came", l.to, l.event)
+		}
+	}
+	return a.idle(made)
+}
+
+// idle looks for mails about jobs that their users were not to get.
+func (a *audit) idle(made map[letter]store.Message) error {
+	jobs, err := everyJob(a.ctx, a.db)
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		wanted, err := due(a.ctx, a.db, j)
+		if err != nil {
+			return err
+		}
+		events, err := a.db.JobEvents(a.ctx, j.UID)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			l := letter{fmt.Sprint(e.ID), j.User}
+			if m, there := made[l]; e.What == "job" && there && !slices.Contains(wanted, l) {
+				a.broken("1: %s got a mail too many about event %s of job %d: %s", l.to, l.event, j.UID, m.Subject)
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"slices"
 
 	"plague"
 )
@@ -14,11 +15,11 @@ type failedArch struct {
 
 // failedArches are the arch jobs that failed in the run that an event ended.
 func (n *Notifier) failedArches(ctx context.Context, j plague.Job, e plague.Event) ([]failedArch, error) {
-	es, err := n.DB.JobEvents(ctx, j.UID)
+	run, err := n.runOf(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	blames, err := n.Why.Blames(ctx, j, runOf(es, e.ID)) // the job may have been requeued since
+	blames, err := n.Why.Blames(ctx, j, run)
 	var failed []failedArch
 	for _, b := range blames {
 		f := failedArch{Blame: b}
@@ -30,13 +31,26 @@ func (n *Notifier) failedArches(ctx context.Context, j plague.Job, e plague.Even
 	return failed, err
 }
 
-// runOf counts the run of a job that an event belongs to.
-func runOf(es []plague.Event, id plague.EventID) int {
+// anyFailed says whether an arch job was not done in the run that an event ended:
+// such a job is finished for an instant, and then failed.
+func (n *Notifier) anyFailed(ctx context.Context, j plague.Job, e plague.Event) (bool, error) {
+	run, err := n.runOf(ctx, e)
+	if err != nil {
+		return false, err
+	}
+	as, err := n.DB.ArchJobs(ctx, j.UID, run)
+	return slices.ContainsFunc(as, func(a plague.ArchJob) bool { return a.State != plague.ArchDone }), err
+}
+
+// runOf counts the run of a job that an event belongs to: the job may have been
+// requeued since.
+func (n *Notifier) runOf(ctx context.Context, of plague.Event) (int, error) {
+	es, err := n.DB.JobEvents(ctx, of.Job)
 	run := 1
 	for _, e := range es {
-		if e.ID < id && e.What == "job" && e.From != "" && e.To == string(plague.JobWaiting) {
+		if e.ID < of.ID && e.What == "job" && e.From != "" && e.To == string(plague.JobWaiting) {
 			run++
 		}
 	}
-	return run
+	return run, err
 }

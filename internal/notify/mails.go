@@ -146,6 +146,10 @@ func (n *Notifier) jobMail(ctx context.Context, e plague.Event, made *store.Mail
 	switch {
 	case to == plague.JobFinished && !j.Scratch: // it goes on
 		return nil
+	case to == plague.JobFinished:
+		if failed, err := n.anyFailed(ctx, j, e); err != nil || failed {
+			return err // its failure is an event of its own
+		}
 	case to == plague.JobFailed:
 		text, data["Stage"] = "failure", stage(plague.JobState(e.From))
 		if data["Arches"], err = n.failedArches(ctx, j, e); err != nil {

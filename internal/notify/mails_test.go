@@ -60,6 +60,7 @@ func TestMailsOfAFarm(t *testing.T) {
 		f.begin(uid)
 		f.must(f.FailJob(f.ctx, f.term, time.Now(), uid, 1, plague.JobPrep, "no arch of the target is left"))
 		f.build(f.submit("dev@example.com", "scratch", true), []string{"x86_64"}, nil)
+		f.build(f.submit("dev@example.com", "scratchbad", true), []string{"x86_64", "i686"}, map[string]map[string]string{"i686": {"build.log": "E: no\n"}})
 		f.must(f.Kill(f.ctx, time.Now(), "dev@example.com", f.submit("dev@example.com", "own", false)))
 		f.must(f.Kill(f.ctx, time.Now(), "root@example.com", f.submit("dev@example.com", "theirs", false)))
 		for _, user := range []string{"dev", "quiet", "terse"} {
@@ -74,7 +75,8 @@ func TestMailsOfAFarm(t *testing.T) {
 
 		want := []string{
 			"dev@example.com | Build Error (Job 2): devbad-1-1.src.rpm on lab-12-extras",
-			"dev@example.com | Build Killed (Job 10): theirs-1-1 on lab-12-extras",
+			"dev@example.com | Build Error (Job 9): scratchbad-1-1.src.rpm on lab-12-extras",
+			"dev@example.com | Build Killed (Job 11): theirs-1-1 on lab-12-extras",
 			"dev@example.com | Build Succeeded (Job 1): devgood-1-1 on lab-12-extras",
 			"dev@example.com | Build Succeeded (Job 8): scratch-1-1 on lab-12-extras",
 			"dev@example.com | Error setting up build for x on fc5",
@@ -119,7 +121,7 @@ Results: https://plague.example.com/lab-12-extras/2-devbad-1-1/
 			"Repo Script Error: lab-12-extras":                      {"exit status 3\nrsync: no route\n"},
 			"Error setting up build for x on fc5":                   {"Error setting up build for x on fc5: no such target; did you mean fc4?"},
 			"Need Sign: 1 package on lab-12-extras":                 {"1: devgood-1-1 (dev@example.com)"},
-			"Build Killed (Job 10): theirs-1-1 on lab-12-extras":    {"root@example.com has killed your job 10"},
+			"Build Killed (Job 11): theirs-1-1 on lab-12-extras":    {"root@example.com has killed your job 11"},
 			"Prep Error (Job 7): prep-1-1.src.rpm on lab-12-extras": {"Reason: no arch of the target is left"},
 			"Build Succeeded (Job 8): scratch-1-1 on lab-12-extras": {"scratch build", "not published"},
 			"Build Succeeded (Job 1): devgood-1-1 on lab-12-extras": {"snapshot 1", "https://plague.example.com/lab-12-extras/1-devgood-1-1/"},
