@@ -76,6 +76,7 @@ func TestInstall(t *testing.T) {
 		"etc/plague/builder/builder.cfg":                                  0o640,
 		"usr/lib/systemd/system/plague-server.service":                    0o644,
 		"usr/lib/systemd/system/plague-builder.service":                   0o644,
+		"usr/lib/systemd/system/plague-signer.service":                    0o644,
 		"usr/lib/sysusers.d/plague.conf":                                  0o644,
 		"usr/lib/tmpfiles.d/plague.conf":                                  0o644,
 		"usr/share/bash-completion/completions/plague-client":             0o644,
@@ -161,7 +162,7 @@ func TestUnits(t *testing.T) {
 	dest := t.TempDir()
 	install(t, build(t), "", "prefix="+dest+"/usr", "sysconfdir="+dest+"/etc")
 	units, err := filepath.Glob(dest + "/usr/lib/systemd/system/*.service")
-	if err != nil || len(units) != 2 {
+	if err != nil || len(units) != 3 {
 		t.Fatalf("units: %v (%v)", units, err)
 	}
 	out, _ := command(t, "systemd-analyze", append([]string{"verify", "--man=no"}, units...)...)
