@@ -21,7 +21,7 @@ demo: build ## from nothing to an installed package, on Debian 12 or Fedora (roo
 
 test: tools-go tools-git ## all tests; installs what they need
 	@demo/install-tools --test
-	go test -timeout 20m ./...
+	go test -timeout 20m -parallel 4 ./...
 
 test-aarch64: tools-go tools-git ## a farm with an emulated builder; sets the machine's emulator while it runs (root)
 	@demo/install-tools --test --emulate
