@@ -22,7 +22,7 @@ func (s *Server) draining(ctx context.Context) error {
 		if err == nil {
 			s.roster.drain(ds)
 		} else if ctx.Err() == nil {
-			s.Log.WarnContext(ctx, "cannot ask which builders are drained, will try again", "error", err)
+			s.again(ctx, "asking which builders are drained", err)
 		}
 		if !store.Wait(ctx, w.C, rereadTick) {
 			return ctx.Err()

@@ -22,7 +22,7 @@ func (s *Server) leadership(ctx context.Context) error {
 		term, err := s.DB.Acquire(ctx, s.Name, s.Options.LeaderLife)
 		if err != nil {
 			if !errors.Is(err, store.ErrNotLeader) {
-				s.Log.WarnContext(ctx, "cannot ask for the lead", "error", err)
+				s.again(ctx, "asking for the lead", err)
 			}
 			store.Wait(ctx, nil, s.Options.LeaderLife/5)
 			continue
@@ -131,8 +131,8 @@ func overtaken(err error) bool {
 }
 
 // over says whether an error of a leader's loop ends its term. Others are
-// logged once and tried again with the next tick: a database that is away for
-// a minute ends nothing.
+// logged and tried again with the next tick: a database that is away for a minute
+// ends nothing.
 func (s *Server) over(ctx context.Context, what string, err error) error {
 	switch {
 	case err == nil:
@@ -144,6 +144,6 @@ func (s *Server) over(ctx context.Context, what string, err error) error {
 	case overtaken(err):
 		return nil
 	}
-	s.Log.WarnContext(ctx, "will try again", "doing", what, "error", err)
+	s.again(ctx, what, err)
 	return nil
 }

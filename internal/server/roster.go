@@ -174,7 +174,7 @@ func (s *Server) rereading(ctx context.Context) error {
 			err = s.rejoin(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.Log.WarnContext(ctx, "builders not read again, will try again", "error", err)
+			s.again(ctx, "reading builders again", err)
 		} else {
 			known = asked
 		}

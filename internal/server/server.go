@@ -128,6 +128,7 @@ type Server struct {
 	catalogue *catalogue
 	replan    chan struct{} // some builder's room has changed
 	plans     plans
+	troubles  troubles
 
 	mu       sync.Mutex // guards the field below
 	capacity map[string]capacity
