@@ -37,6 +37,7 @@ type Candidate struct {
 	Free    int
 	Trouble string   // why it takes nothing new; empty: it does
 	Doing   []string // what it builds now
+	Results int      // builds that have ended there and whose files are not fetched yet: too many take its slots
 }
 
 // A Blame says why one arch failed.
@@ -91,6 +92,9 @@ func (c Candidate) line() string {
 	}
 	if len(c.Doing) > 0 {
 		text += "; builds " + strings.Join(c.Doing, ", ")
+	}
+	if c.Results > 0 {
+		text += fmt.Sprintf("; the results of %d wait to be fetched", c.Results)
 	}
 	return text
 }

@@ -18,6 +18,15 @@ type Capacity struct {
 	Machine  plague.Machine
 }
 
+// Free says how many arch jobs more a builder of so many slots may get, of which so
+// many are used, and on which the results of so many builds wait to be fetched. They
+// are not in a slot, but where the server is slower than its builders, or a line is,
+// what waits shall wait in the queue: each result is told in each report, fills a disk,
+// and is lost with its builder.
+func Free(slots, used, results int) int {
+	return min(slots-used, slots+max(slots, 2)-used-results)
+}
+
 func (c Capacity) fits(it Item) bool { return c.builds(it) && it.Needs.Met(c.Machine) }
 
 // builds says whether a builder builds for the arch and the target of an item.

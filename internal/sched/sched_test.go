@@ -120,6 +120,19 @@ func TestPlan(t *testing.T) {
 // TestPlanProperties holds for any queue and builders: no slot twice, no
 // wrong arch or target, nothing left while a slot that fits is free, and the
 // same plan again (invariant 7).
+// Results that nobody fetches take slots in the end, those of a small builder too.
+func TestFree(t *testing.T) {
+	for _, tt := range []struct{ slots, used, results, want int }{
+		{1, 0, 0, 1}, {1, 0, 2, 1}, {1, 1, 2, 0}, {1, 0, 3, 0}, {1, 0, 9, -6},
+		{4, 0, 0, 4}, {4, 0, 4, 4}, {4, 1, 4, 3}, {4, 0, 6, 2}, {4, 2, 6, 0}, {4, 0, 8, 0},
+		{2, 3, 0, -1}, {0, 0, 0, 0}, {0, 0, 3, -1},
+	} {
+		if got := Free(tt.slots, tt.used, tt.results); got != tt.want {
+			t.Errorf("%d slots, %d used, %d results: %d free, not %d", tt.slots, tt.used, tt.results, got, tt.want)
+		}
+	}
+}
+
 func TestPlanProperties(t *testing.T) {
 	arches := []string{"x86_64", "i686", "noarch"}
 	targets := []string{"a", "b"}

@@ -27,6 +27,7 @@ type planner struct {
 	queue  sched.Queue
 	newest plague.ArchJobID             // highest id that has been in the queue
 	busy   map[plague.ArchJobID]holding // assigned or running
+	ended  map[plague.ArchJobID]string  // the builder that has their results, which are not here yet
 	seen   plague.EventID
 }
 
@@ -111,9 +112,16 @@ func (p *planner) apply(events []plague.Event) (rebuild bool) {
 			}
 		case plague.ArchAssigned, plague.ArchRunning:
 			p.queue.Remove(e.ArchJob)
+		case plague.ArchDownloading:
+			p.queue.Remove(e.ArchJob)
+			if h, there := p.busy[e.ArchJob]; there {
+				p.ended[e.ArchJob] = h.builder
+			}
+			delete(p.busy, e.ArchJob)
 		default:
 			p.queue.Remove(e.ArchJob)
 			delete(p.busy, e.ArchJob)
+			delete(p.ended, e.ArchJob)
 		}
 	}
 	return false
@@ -170,13 +178,15 @@ func (s *Server) picture(ctx context.Context) (*planner, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{seen: last, busy: map[plague.ArchJobID]holding{}}
+	p := &planner{seen: last, busy: map[plague.ArchJobID]holding{}, ended: map[plague.ArchJobID]string{}}
 	held, err := s.DB.Held(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range held {
-		if h.State != plague.ArchDownloading {
+		if h.State == plague.ArchDownloading {
+			p.ended[h.ID] = h.Builder
+		} else {
 			p.busy[h.ID] = holding{h.Builder, sched.ShareOf(h.JobRow.User, h.JobRow.Priority)}
 		}
 	}
@@ -215,17 +225,20 @@ func (s *Server) assign(ctx context.Context, term store.Term, p *planner) error 
 
 // room is what builders have left beside what the store says they hold.
 func (s *Server) room(p *planner) ([]sched.Capacity, map[sched.Share]int) {
-	used, running := map[string]int{}, map[sched.Share]int{}
+	used, results, running := map[string]int{}, map[string]int{}, map[sched.Share]int{}
 	for _, h := range p.busy {
 		used[h.builder]++
 		running[h.share]++
+	}
+	for _, builder := range p.ended {
+		results[builder]++
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var room []sched.Capacity
 	for _, c := range s.capacity {
 		if c.takes {
-			c.Free = min(c.Slots, c.most) - c.stray - used[c.Name]
+			c.Free = sched.Free(min(c.Slots, c.most), c.stray+used[c.Name], results[c.Name])
 			room = append(room, c.Capacity)
 		}
 	}

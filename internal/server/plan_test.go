@@ -122,6 +122,9 @@ func TestPictureIsARebuild(t *testing.T) {
 			if !maps.Equal(h.p.busy, fresh.busy) {
 				t.Fatalf("seed %d, step %d: busy are %v, a rebuild says %v", seed, step, h.p.busy, fresh.busy)
 			}
+			if !maps.Equal(h.p.ended, fresh.ended) {
+				t.Fatalf("seed %d, step %d: ended are %v, a rebuild says %v", seed, step, h.p.ended, fresh.ended)
+			}
 			waited += h.p.queue.Len()
 			h.must(h.s.assign(t.Context(), h.term, h.p))
 		}
@@ -146,7 +149,7 @@ func TestIDsOutOfOrder(t *testing.T) {
 	queued := func(id plague.ArchJobID) plague.Event {
 		return plague.Event{ID: plague.EventID(id), ArchJob: id, What: "arch_job", To: string(plague.ArchQueued)}
 	}
-	p := &planner{newest: 10, busy: map[plague.ArchJobID]holding{8: {}}}
+	p := &planner{newest: 10, busy: map[plague.ArchJobID]holding{8: {}}, ended: map[plague.ArchJobID]string{}}
 	p.queue.Add(sched.Item{ID: 10})
 	for id, want := range map[plague.ArchJobID]bool{8: false, 9: true, 10: false, 11: false} {
 		if got := p.apply([]plague.Event{queued(id)}); got != want {

@@ -23,6 +23,7 @@ type picture struct {
 	builders []plague.Builder
 	room     []sched.Capacity // of those that take something
 	held     map[string][]store.HeldRow
+	results  map[string]int // by builder: ended builds whose files are not here yet
 	spans    map[string]span
 	learned  map[store.Build]plague.Learned // of what is held
 }
@@ -41,7 +42,7 @@ func (a *Asker) look(ctx context.Context) (*picture, error) {
 	if a.last != nil && time.Since(a.last.at) < fresh {
 		return a.last, nil
 	}
-	p := &picture{at: time.Now(), held: map[string][]store.HeldRow{}, spans: map[string]span{}}
+	p := &picture{at: time.Now(), held: map[string][]store.HeldRow{}, results: map[string]int{}, spans: map[string]span{}}
 	var after plague.ArchJobID
 	for {
 		rows, err := a.DB.Queued(ctx, after, 1000)
@@ -80,7 +81,9 @@ func (a *Asker) machines(ctx context.Context, p *picture) error {
 		return err
 	}
 	for _, h := range held {
-		if h.State != plague.ArchDownloading { // its slot is free
+		if h.State == plague.ArchDownloading { // its slot is free
+			p.results[h.Builder]++
+		} else {
 			p.held[h.Builder] = append(p.held[h.Builder], h)
 		}
 	}
@@ -99,7 +102,7 @@ func (a *Asker) machines(ctx context.Context, p *picture) error {
 }
 
 func (p *picture) capacity(b plague.Builder) sched.Capacity {
-	return sched.Capacity{Name: b.Name, Arches: b.Arches, Targets: b.Targets, Slots: b.Slots, Free: b.Slots - len(p.held[b.Name]), Machine: b.Machine}
+	return sched.Capacity{Name: b.Name, Arches: b.Arches, Targets: b.Targets, Slots: b.Slots, Free: sched.Free(b.Slots, len(p.held[b.Name]), p.results[b.Name]), Machine: b.Machine}
 }
 
 // troubleOf says why a builder takes nothing new.
@@ -124,7 +127,7 @@ func (p *picture) candidates(it sched.Item) (all []plague.Candidate) {
 		if !fits {
 			continue
 		}
-		one := plague.Candidate{Builder: b.Name, Slots: b.Slots, Free: max(c.Free, 0), Trouble: troubleOf(b)}
+		one := plague.Candidate{Builder: b.Name, Slots: b.Slots, Free: max(c.Free, 0), Trouble: troubleOf(b), Results: p.results[b.Name]}
 		for _, h := range p.held[b.Name] {
 			one.Doing = append(one.Doing, fmt.Sprintf("job %d %s (%s, since %s)", h.Job, h.JobRow.NVR(), h.Arch, since(h.StateAt)))
 		}
