@@ -68,14 +68,9 @@ func parseRepomd(text []byte) (*repomd, error) {
 // readRepomd reads dir's repomd.xml, which is one of ours: what it names lies
 // beside it, under a name that begins with the checksum.
 func readRepomd(files *durable.Dir, dir string) (*repomd, []byte, error) {
-	f, err := files.Open(path.Join(dir, repomdFile))
+	text, err := repomdText(files, dir)
 	if err != nil {
 		return nil, nil, err
-	}
-	defer f.Close()
-	text, err := readLimited(f, maxRepomd)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path.Join(dir, repomdFile), err)
 	}
 	md, err := parseRepomd(text)
 	if err != nil {
@@ -87,6 +82,20 @@ func readRepomd(files *durable.Dir, dir string) (*repomd, []byte, error) {
 		}
 	}
 	return md, text, nil
+}
+
+// repomdText is the repomd.xml of a folder as it stands there.
+func repomdText(files *durable.Dir, dir string) ([]byte, error) {
+	f, err := files.Open(path.Join(dir, repomdFile))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := readLimited(f, maxRepomd)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(dir, repomdFile), err)
+	}
+	return text, nil
 }
 
 func readLimited(r io.Reader, max int64) ([]byte, error) {

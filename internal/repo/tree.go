@@ -216,9 +216,9 @@ func (t *Tree) Repomd(target, arch string, n int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, text, err := b.repomd(n)
+	text, err := repomdText(b.files, path.Join(b.snapshot(n), repodataDir))
 	if err != nil {
-		return "", fmt.Errorf("pin %s for %s: %w", target, arch, err)
+		return "", fmt.Errorf("pin %s for %s: %w", target, arch, notOnDisk(n, err))
 	}
 	return digestOf(text), nil
 }
@@ -226,10 +226,15 @@ func (t *Tree) Repomd(target, arch string, n int64) (string, error) {
 // repomd reads the repomd.xml of a snapshot.
 func (b branch) repomd(n int64) (*repomd, []byte, error) {
 	md, text, err := readRepomd(b.files, path.Join(b.snapshot(n), repodataDir))
+	return md, text, notOnDisk(n, err)
+}
+
+// notOnDisk names a snapshot whose repomd.xml is not there.
+func notOnDisk(n int64, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, plague.Refuse(plague.ErrNotFound, fmt.Sprintf("snapshot %d is not on the disk", n), "build it again")
+		return plague.Refuse(plague.ErrNotFound, fmt.Sprintf("snapshot %d is not on the disk", n), "build it again")
 	}
-	return md, text, err
+	return err
 }
 
 // checkElement refuses a name that would be more, or other, than one plain folder.

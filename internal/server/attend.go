@@ -75,6 +75,7 @@ func (s *Server) attend(ctx context.Context, term store.Term, link Link, sequenc
 		if wants := gist(o); err == nil && (flying == 0 || flying == 1 && (newest == 0 || wants != sent)) {
 			sent, newest = wants, o.Sequence
 			flying++
+			a.describe(o)
 			go func() { answers <- a.call(calls, o) }()
 		}
 		ans, err := a.next(ctx, answers, flying)
@@ -164,12 +165,11 @@ func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
 		o.Wait = 0 // a line that breaks sooner than news come would never be heard of, and its lease run out
 	}
 	var reported []plague.AttemptReport
-	var arches []string
 	if a.report != nil {
 		o.Instance, o.Seen = a.report.Instance, a.report.Version
-		reported, arches = a.report.Attempts, a.report.Arches
+		reported = a.report.Attempts
 	}
-	o.Attempts = orders(held, reported, func(h store.HeldRow) *plague.Work { return a.s.work(h, arches) })
+	o.Attempts = orders(held, reported)
 	a.tails.keep(ctx, held)
 	a.s.setCapacity(a.room()) // a rest may be over
 	for _, h := range held {
@@ -179,6 +179,18 @@ func (a *attendant) orders(ctx context.Context) (plague.Orders, error) {
 		}
 	}
 	return o, nil
+}
+
+// describe adds to the newest orders what there is to do: that is dear, and most orders
+// are not sent, for they say what was said before.
+func (a *attendant) describe(o plague.Orders) {
+	var arches []string
+	if a.report != nil {
+		arches = a.report.Arches
+	}
+	for i, h := range a.held.rows {
+		o.Attempts[i].Work = a.s.work(h, arches)
+	}
 }
 
 // take takes in one answer.

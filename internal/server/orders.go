@@ -11,14 +11,15 @@ import (
 
 // orders says what a builder should have: everything the store says it holds
 // is to be run, everything else it reports is to be stopped, and forgotten
-// once it has ended. Pure: the caller has read held after the report came.
-func orders(held []store.HeldRow, reported []plague.AttemptReport, work func(store.HeldRow) *plague.Work) []plague.Order {
+// once it has ended. What is held comes first, in its order. Pure: the caller has read
+// held after the report came, and adds the work to what is sent.
+func orders(held []store.HeldRow, reported []plague.AttemptReport) []plague.Order {
 	var all []plague.Order
 	named := map[plague.AttemptID]bool{}
 	for _, h := range held {
 		id := attemptOf(h)
 		named[id] = true
-		all = append(all, plague.Order{AttemptID: id, Verb: plague.VerbRun, Work: work(h)})
+		all = append(all, plague.Order{AttemptID: id, Verb: plague.VerbRun})
 	}
 	for _, r := range reported {
 		if named[r.AttemptID] {

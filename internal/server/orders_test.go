@@ -13,7 +13,6 @@ import (
 func TestOrders(t *testing.T) {
 	refused := says(3, 1, plague.PhaseDownloading)
 	refused.Refused = "no slot"
-	work := &plague.Work{Package: "tree"}
 	for _, tt := range []struct {
 		name     string
 		held     []store.HeldRow
@@ -22,17 +21,17 @@ func TestOrders(t *testing.T) {
 	}{
 		{"nothing", nil, nil, nil},
 		{"assigned, not reported yet", []store.HeldRow{held(1, plague.ArchAssigned, "")}, nil,
-			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbRun, Work: work}}},
+			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbRun}}},
 		{"its files are not here yet", []store.HeldRow{held(1, plague.ArchDownloading, "")}, []plague.AttemptReport{says(1, 2, plague.PhaseDone)},
-			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbRun, Work: work}}},
+			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbRun}}},
 		{"killed, and it runs", nil, []plague.AttemptReport{says(1, 2, plague.PhaseBuilding)},
 			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbStop}}},
 		{"accepted, or stopped, and it has ended", nil, []plague.AttemptReport{says(1, 2, plague.PhaseDone), says(2, 1, plague.PhaseKilled), refused},
 			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbForget}, {AttemptID: id(2, 1), Verb: plague.VerbForget}, {AttemptID: id(3, 1), Verb: plague.VerbForget}}},
 		{"an attempt before the one that is held", []store.HeldRow{held(1, plague.ArchRunning, "")}, []plague.AttemptReport{says(1, 1, plague.PhaseBuilding), says(1, 2, plague.PhaseBuilding)},
-			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbRun, Work: work}, {AttemptID: id(1, 1), Verb: plague.VerbStop}}},
+			[]plague.Order{{AttemptID: id(1, 2), Verb: plague.VerbRun}, {AttemptID: id(1, 1), Verb: plague.VerbStop}}},
 	} {
-		got := orders(tt.held, tt.reported, func(store.HeldRow) *plague.Work { return work })
+		got := orders(tt.held, tt.reported)
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: %+v, not %+v", tt.name, got, tt.want)
 		}
@@ -44,7 +43,7 @@ func TestOrders(t *testing.T) {
 func TestOrdersKnowTokens(t *testing.T) {
 	foreign := says(1, 2, plague.PhaseBuilding)
 	foreign.Token = "of another life"
-	got := orders([]store.HeldRow{held(1, plague.ArchRunning, "")}, []plague.AttemptReport{foreign}, func(store.HeldRow) *plague.Work { return nil })
+	got := orders([]store.HeldRow{held(1, plague.ArchRunning, "")}, []plague.AttemptReport{foreign})
 	verbs := []plague.Verb{}
 	for _, o := range got {
 		verbs = append(verbs, o.Verb)
