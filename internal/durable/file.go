@@ -152,7 +152,7 @@ func (d *Dir) Touch(name string, perm fs.FileMode) error {
 	if err := d.ask(OpCreate, name); err != nil {
 		return err
 	}
-	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm&0o700|0o600)
+	f, err := d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm|0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -166,7 +166,7 @@ func (d *Dir) createEnd(name string, perm fs.FileMode, flag int) (*os.File, erro
 	if err := d.ask(OpCreate, name); err != nil {
 		return nil, err
 	}
-	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|flag, perm&0o700|0o600)
+	f, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|flag, perm|0o600)
 	if err != nil {
 		return nil, err
 	}
