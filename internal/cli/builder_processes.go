@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 
@@ -26,6 +27,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // daemonSetup is what the warden tells the daemon: all it needs, keys
@@ -117,6 +119,9 @@ func builderDaemonCommand(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use: "builder-daemon", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := gainNothing(); err != nil {
+				return err
+			}
 			var setup daemonSetup
 			if err := readSetup(s.In, &setup); err != nil {
 				return err
@@ -124,6 +129,22 @@ func builderDaemonCommand(s Streams) *cobra.Command {
 			return runDaemon(cmd.Context(), setup, slog.New(slog.NewTextHandler(s.Err, nil)))
 		},
 	}
+}
+
+// gainNothing has this program begin again as one that cannot gain rights any more: not
+// by sudo or any other program with the set-uid bit, whatever takes it over. Only what
+// begins that way is so in all its threads.
+func gainNothing() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	said, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	if err != nil || said == 1 {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }
 
 func readSetup(r io.Reader, into any) error {

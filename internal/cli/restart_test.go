@@ -48,6 +48,7 @@ func TestKilledProcesses(t *testing.T) {
 			w := f.watch(uid)
 			w.until("tick 3\n")
 			seen := w.said()
+			powerless(t, b.daemon())
 			tt.kill()
 			f.wait("the live log to go on", func(context.Context) error {
 				if now := w.said(); len(now) > len(seen)+len("tick 10\n") {
@@ -72,6 +73,21 @@ func TestKilledProcesses(t *testing.T) {
 	}
 	f.t = t
 	f.nothingLeft()
+}
+
+// powerless checks that a process, which speaks with the network, can do nothing that
+// its account cannot, and gain nothing by a program with the set-uid bit.
+func powerless(t *testing.T, pid int) {
+	t.Helper()
+	status := string(mustRead(t, fmt.Sprintf("/proc/%d/status", pid)))
+	for _, want := range []string{"CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Groups:\t \n"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("the daemon is not %q:\n%s", want, status)
+		}
+	}
+	if strings.Contains(status, "Uid:\t0") {
+		t.Errorf("the daemon is root:\n%s", status)
+	}
 }
 
 // TestDownAndUp: builds go on while the farm is down, and it finds them.
