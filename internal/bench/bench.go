@@ -39,7 +39,7 @@ type Farm struct {
 	OnPostgres bool                    // Database is a DSN
 	Places     []Place                 // of the simulated builders
 	Stop       func() error            // stops it; its files stay
-	Close      func() error            // stops it and removes its folder
+	Close      func() error            // stops it and gives up its folder
 }
 
 // A Client is one user's connection.

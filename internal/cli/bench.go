@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,6 +23,7 @@ type benchFlags struct {
 	postgres string
 	keep     bool
 	json     bool
+	left     []string // folders that are to be removed
 }
 
 func benchCommand(s Streams) *cobra.Command {
@@ -77,12 +79,27 @@ func (b *benchFlags) run(ctx context.Context, s Streams) error {
 	})
 }
 
-// runFigures measures and prints, also what was measured before something failed.
+// runFigures measures and prints, also what was measured before something failed, and
+// then removes the farms: with millions of files that takes minutes.
 func (b *benchFlags) runFigures(s Streams, measure func(bench.Bench) ([]bench.Figure, error)) error {
 	if err := b.mayMeasure(); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(s.Err, nil))
+	err := b.printFigures(s, log, measure)
+	if len(b.left) > 0 {
+		log.Info("removing the farms", "folders", b.left)
+	}
+	for _, dir := range b.left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// leave takes a folder that is to be removed at the end.
+func (b *benchFlags) leave(dir string) { b.left = append(b.left, dir) }
+
+func (b *benchFlags) printFigures(s Streams, log *slog.Logger, measure func(bench.Bench) ([]bench.Figure, error)) error {
 	before := loadAverage()
 	run := bench.Bench{
 		Jobs: b.jobs, Postgres: b.postgres, Log: log,

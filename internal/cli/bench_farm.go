@@ -25,6 +25,7 @@ type benchFarm struct {
 	farm
 	log       *os.File
 	keep      bool
+	over      func(dir string) // takes the folder of a farm that has ended
 	processes []*benchProcess
 	places    []bench.Place // of builders that the measurement plays
 }
@@ -45,7 +46,7 @@ func (b *benchFlags) farm(ctx context.Context, s Streams, shape bench.Shape) (_ 
 	if err := os.Chmod(dir, 0o755); err != nil { // its processes have accounts of their own
 		return nil, err
 	}
-	f := &benchFarm{farm: farm{Dir: dir, User: "bench@localhost.localdomain", Target: "bench-1-null", Arches: nativeArches()[:1], Client: filepath.Join(dir, "client", "client.cfg")}, keep: b.keep}
+	f := &benchFarm{farm: farm{Dir: dir, User: "bench@localhost.localdomain", Target: "bench-1-null", Arches: nativeArches()[:1], Client: filepath.Join(dir, "client", "client.cfg")}, keep: b.keep, over: b.leave}
 	defer func() {
 		if err != nil {
 			f.keep = true // its log says more
@@ -276,14 +277,14 @@ func (f *benchFarm) stop() error {
 	return errors.Join(errs...)
 }
 
-// close stops the farm and removes its folder.
+// close stops the farm and gives up its folder.
 func (f *benchFarm) close() error {
 	errs := []error{f.stop()}
 	if f.log != nil {
 		errs = append(errs, f.log.Close())
 	}
 	if !f.keep {
-		errs = append(errs, os.RemoveAll(f.Dir))
+		f.over(f.Dir)
 	}
 	return errors.Join(errs...)
 }
