@@ -46,18 +46,27 @@ func (db *DB) Revoked(ctx context.Context, now time.Time) ([]string, error) {
 func (db *DB) Revoke(ctx context.Context, at time.Time, who, which, why string) ([]Certificate, error) {
 	var revoked []Certificate
 	err := db.update(ctx, func(tx *tx) error {
-		all, err := collect(tx, scanCertificate, `SELECT `+certificateColumns+` FROM certificates
-			WHERE name = $1 OR serial = UPPER($1) OR fingerprint = LOWER($1) ORDER BY ends_at, fingerprint`+tx.db.forUpdate(), which)
-		if err != nil {
-			return err
-		}
-		if revoked, err = revocable(all, at, which); err != nil {
-			return err
-		}
-		for _, c := range revoked {
-			if err := tx.revoke(at, who, c, why); err != nil {
+		revoked = nil
+		for {
+			all, err := collect(tx, scanCertificate, `SELECT `+certificateColumns+` FROM certificates
+				WHERE name = $1 OR serial = UPPER($1) OR fingerprint = LOWER($1) ORDER BY ends_at, fingerprint`+tx.db.forUpdate(), which)
+			if err != nil {
 				return err
 			}
+			good, err := revocable(all, at, which)
+			if err != nil {
+				return err
+			}
+			if len(good) == 0 {
+				break
+			}
+			if err := tx.revokeAll(at, who, good, why); err != nil {
+				return err
+			}
+			revoked = append(revoked, good...)
+		}
+		if len(revoked) == 0 {
+			return plague.Refuse(plague.ErrConflict, fmt.Sprintf("every certificate of %q is revoked or has ended already", which), "")
 		}
 		tx.wake(TopicBuilders)
 		return nil
@@ -65,16 +74,25 @@ func (db *DB) Revoke(ctx context.Context, at time.Time, who, which, why string) 
 	return revoked, err
 }
 
-// revocable chooses out of the certificates that are called so.
+// revokeAll revokes what was found to be good. Who calls it looks again until nothing
+// is: one of them may have been renewed while that was waited for, and PostgreSQL does
+// not show to a statement what was committed since it began.
+func (tx *tx) revokeAll(at time.Time, who string, good []Certificate, why string) error {
+	for _, c := range good {
+		if err := tx.revoke(at, who, c, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revocable chooses out of the certificates that are called so those that are good.
 func revocable(all []Certificate, at time.Time, which string) ([]Certificate, error) {
 	if len(all) == 0 {
 		return nil, plague.Refuse(plague.ErrNotFound, fmt.Sprintf("no certificate of %q was issued or seen here, by name or serial", which),
 			"`plague cert list` shows those that were; one that never was can be given as a file")
 	}
 	good := slices.DeleteFunc(slices.Clone(all), func(c Certificate) bool { return !c.RevokedAt.IsZero() || !at.Before(c.EndsAt) })
-	if len(good) == 0 {
-		return nil, plague.Refuse(plague.ErrConflict, fmt.Sprintf("every certificate of %q is revoked or has ended already", which), "")
-	}
 	for _, c := range good {
 		switch {
 		case c.Role == "server":

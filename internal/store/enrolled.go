@@ -73,13 +73,16 @@ func (db *DB) RemoveBuilder(ctx context.Context, at time.Time, who, name, why st
 		if err := changed(n, err, "builder %s was removed by somebody else, or never joined", name); err != nil {
 			return err
 		}
-		good, err := collect(tx, scanCertificate, `SELECT `+certificateColumns+` FROM certificates
-			WHERE role = 'builder' AND name = $1 AND revoked_at = 0 AND ends_at > $2 ORDER BY fingerprint`+tx.db.forUpdate(), name, us(at))
-		if err != nil {
-			return err
-		}
-		for _, c := range good {
-			if err := tx.revoke(at, who, c, why); err != nil {
+		for {
+			good, err := collect(tx, scanCertificate, `SELECT `+certificateColumns+` FROM certificates
+				WHERE role = 'builder' AND name = $1 AND revoked_at = 0 AND ends_at > $2 ORDER BY fingerprint`+tx.db.forUpdate(), name, us(at))
+			if err != nil {
+				return err
+			}
+			if len(good) == 0 {
+				break
+			}
+			if err := tx.revokeAll(at, who, good, why); err != nil {
 				return err
 			}
 		}

@@ -316,3 +316,53 @@ func (f *farm) stepDownload(name string) error {
 	}
 	return f.Accept(f.ctx, f.now, d, name, results(d, d.Arch, d.Job.Package))
 }
+
+// TestRenewalAgainst: whoever revokes a name, or removes its builder, leaves nothing that
+// is good, also when one of its certificates is renewed in the same moment.
+func TestRenewalAgainst(t *testing.T) {
+	for what, end := range map[string]func(f *farm, name string) error{
+		"Revoke": func(f *farm, name string) error {
+			_, err := f.Revoke(f.ctx, f.now, "root@farm", name, "stolen")
+			return err
+		},
+		"RemoveBuilder": func(f *farm, name string) error { return f.RemoveBuilder(f.ctx, f.now, "root@farm", name, "stolen") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			both(t, func(t *testing.T, f *farm) {
+				renewed := 0
+				for i := range 3 * rounds {
+					name := fmt.Sprint("builder", i)
+					cert := func(n int) store.Certificate {
+						return store.Certificate{Fingerprint: fmt.Sprintf("%s-%d", name, n), Serial: fmt.Sprintf("%d%d", i, n), Role: "builder", Name: name, SeenAt: f.now, EndsAt: f.now.Add(time.Hour)}
+					}
+					if err := f.Enrol(f.ctx, store.Enrolled{Name: name, URL: "https://b:1", At: f.now, Who: "root@farm"}, cert(0)); err != nil {
+						t.Fatal(err)
+					}
+					errs := together(
+						func() error { return f.Renewed(f.ctx, cert(0).Fingerprint, cert(1)) },
+						func() error { return end(f, name) },
+					)
+					if errs[1] != nil || errs[0] != nil && !errors.Is(errs[0], plague.ErrDenied) {
+						t.Fatal(errs)
+					}
+					if errs[0] == nil {
+						renewed++
+					}
+				}
+				all, err := f.Certificates(f.ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range all {
+					if c.RevokedAt.IsZero() {
+						t.Errorf("the certificate %s is good", c.Fingerprint)
+					}
+				}
+				if left, err := f.Enrolled(f.ctx); err != nil || len(left) > 0 {
+					t.Errorf("builders still: %v, %v", left, err)
+				}
+				t.Logf("%d were renewed first", renewed)
+			})
+		})
+	}
+}
