@@ -104,7 +104,7 @@ func (b *mockBuild) make(ctx context.Context, step func(plague.Phase)) ([]string
 func (b *mockBuild) size(err error) error {
 	ended := sandbox.Result{Signal: b.end.signal, Used: sandbox.Used{Meter: plague.MeterProcess, Kills: b.kills}}
 	if b.end.exit > lastMockSignal {
-		ended.Signal = b.end.exit - lastMockSignal
+		ended.Signal = endedBy(b.end.exit)
 	}
 	if short := shortOfMemory(ended, b.end.build); short != nil {
 		return short

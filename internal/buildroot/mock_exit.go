@@ -63,7 +63,9 @@ func (e mockEnd) verdict() error {
 		return nil
 	case e.signal != 0:
 		return fmt.Errorf("mock was ended by signal %d", e.signal)
-	case e.exit > lastMockSignal: // 129, 141, 143: mock.py says so of itself; 137 and 247: the kernel, out of memory, ended rpmbuild
+	case e.exit > lastMockSignal && e.at.built && !strings.Contains(e.said, "Received signal "): // size looks whether it was the kernel, out of memory
+		return packageTrouble("rpmbuild was ended by signal %d, and not for want of memory", endedBy(e.exit))
+	case e.exit > lastMockSignal: // 129, 141, 143: mock.py says so of itself
 		return fmt.Errorf("mock, or rpmbuild in it, was ended by a signal (exit %d): %s", e.exit, e.lastError())
 	case e.at.built && strings.Contains(e.said, "Can not copy ") && strings.Contains(e.said, " into resultdir "):
 		return fmt.Errorf("mock could not hand out the results: %s", e.lastError())
@@ -81,6 +83,16 @@ func (e mockEnd) verdict() error {
 		what = fmt.Sprintf("mock failed with exit %d", e.exit)
 	}
 	return fmt.Errorf("%s: %s", what, e.lastError())
+}
+
+// endedBy is the signal in an exit code above lastMockSignal: a shell adds 128 to it, and
+// Python has it below 0, of which 256 is left.
+func endedBy(exit int) int {
+	const middle = 192
+	if exit >= middle {
+		return 256 - exit
+	}
+	return exit - lastMockSignal
 }
 
 // setupVerdict is about the time in which mock unpacks the source package, and

@@ -24,8 +24,10 @@ func TestMockVerdict(t *testing.T) {
 		{mockEnd{exit: 2, at: built, build: "x"}, true, "exit 2"}, // rpmbuild's own code, not mock's
 		{mockEnd{exit: 11, at: built, said: failed + "Timeout(60) expired for command:\n # rpmbuild\n"}, true, "took longer"},
 		{mockEnd{exit: 1, at: built, said: failed + "Can not copy a.rpm into resultdir /x: [Errno 28] No space left on device"}, false, "No space left"},
-		{mockEnd{exit: 247, at: built}, false, "signal"},
-		{mockEnd{exit: 137, at: built}, false, "signal"},
+		{mockEnd{exit: 247, at: built}, true, "by signal 9, and not for want"},
+		{mockEnd{exit: 137, at: built}, true, "by signal 9, and not for want"},
+		{mockEnd{exit: 143, at: built}, true, "by signal 15, and not for want"},
+		{mockEnd{exit: 143, at: built, said: "INFO: \nReceived signal SIGTERM activating orphansKill"}, false, "signal (exit 143)"},
 		{mockEnd{exit: 143, at: begun, said: "INFO: \nReceived signal SIGTERM activating orphansKill"}, false, "signal (exit 143)"},
 		{mockEnd{exit: -1, signal: 9, at: built}, false, "ended by signal 9"},
 		{mockEnd{exit: 30, at: setup, said: failed + "Command failed: \n # dnf builddep\nNo matching package to install: 'nonesuch-devel >= 99'\nNot all dependencies satisfied\nError: Some packages could not be found."},

@@ -75,6 +75,9 @@ func (r Roots) Config(target, arch string) (string, error) {
 	if t := r.find(target, arch); t != nil {
 		name = t.Config
 	}
+	if filepath.IsAbs(name) { // the administrator's; orders never say where
+		return name, nil
+	}
 	if name == "" {
 		middle, ok := middleOf(target, r.Distro, r.Repo)
 		if !ok {
@@ -82,9 +85,6 @@ func (r Roots) Config(target, arch string) (string, error) {
 		}
 		distro, repo := cmp.Or(r.Distro, firstOf(target)), cmp.Or(r.Repo, lastOf(target))
 		name = strings.Join([]string{distro, middle, arch, repo}, "-")
-	}
-	if filepath.IsAbs(name) {
-		return name, nil
 	}
 	if !rootName.MatchString(name) {
 		return "", fmt.Errorf("%q cannot name a configuration of mock", name)

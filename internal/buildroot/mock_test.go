@@ -90,7 +90,7 @@ func TestMockEnds(t *testing.T) {
 		{"init: exit 30 Command failed: dnf install", plague.FailureInfrastructure, plague.PhasePrepping, "package manager failed"},
 		{"setup: exit 40 Source RPM is not installable:", plague.FailurePackage, plague.PhasePrepping, "not installable"},
 		{"rpmbuild: exit 10 Command failed:", plague.FailurePackage, plague.PhaseBuilding, "rpmbuild failed with exit 10"},
-		{"rpmbuild: exit 247 Command failed:", plague.FailureInfrastructure, plague.PhaseBuilding, "signal"},
+		{"rpmbuild: exit 247 Command failed:", plague.FailurePackage, plague.PhaseBuilding, "signal 9"},
 		{"rpmbuild: is killed", plague.FailureInfrastructure, plague.PhaseBuilding, "ended by signal 9"},
 	} {
 		f.mocking = tt.mocking

@@ -129,6 +129,9 @@ func (s Spec) valid() error {
 	if s.ID == "" || s.ID != filepath.Base(s.ID) || strings.HasPrefix(s.ID, ".") {
 		return fmt.Errorf("%q cannot name a folder", s.ID)
 	}
+	if strings.ContainsAny(s.Target, "/\x00\n") {
+		return fmt.Errorf("%q is no target", s.Target)
+	}
 	for _, arch := range []string{s.Arch, s.root()} {
 		if err := rpm.ValidArch(arch); err != nil {
 			return err

@@ -108,8 +108,11 @@ func (b *build) verdict(res sandbox.Result, said string) error {
 	if res.Reason != "" {
 		return packageTrouble("rpmbuild was stopped after %s: %s", res.Took.Round(1e9), res.Reason)
 	}
-	if res.Signal != 0 { // nothing inside but the kernel, out of memory, would do that to rpmbuild
+	if res.Signal != 0 && res.Used.Meter == "" { // it may have been the kernel, out of memory
 		return fmt.Errorf("rpmbuild was ended by signal %d", res.Signal)
+	}
+	if res.Signal != 0 { // by what it built: that runs as the same account
+		return packageTrouble("rpmbuild was ended by signal %d, and not for want of memory", res.Signal)
 	}
 	if res.ExitCode == 126 || res.ExitCode == 127 {
 		return fmt.Errorf("the buildroot has no rpmbuild: %s", lastLine(said))

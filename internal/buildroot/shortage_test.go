@@ -44,6 +44,28 @@ func TestShortOfMemory(t *testing.T) {
 	}
 }
 
+// A package that ends rpmbuild is not built five times for it: only the kernel, out of
+// memory, is excused.
+func TestRpmbuildWasKilled(t *testing.T) {
+	for _, tt := range []struct {
+		meter plague.Meter
+		kills int64
+		want  plague.FailureKind
+	}{
+		{plague.MeterGroup, 0, plague.FailurePackage},
+		{plague.MeterProcess, 0, plague.FailurePackage},
+		{plague.MeterGroup, 1, plague.FailureMemory},
+		{plague.MeterProcess, 1, plague.FailureMemory},
+		{"", 0, plague.FailureInfrastructure},
+	} {
+		b := &build{own: t.TempDir()}
+		err := b.verdict(sandbox.Result{Signal: int(syscall.SIGKILL), Used: sandbox.Used{Meter: tt.meter, Kills: tt.kills}}, "")
+		if f := failure(err, plague.PhaseBuilding); f.Kind != tt.want {
+			t.Errorf("%q, %d: %+v", tt.meter, tt.kills, f)
+		}
+	}
+}
+
 // A full disk is the build's own doing if it filled it.
 func TestShortOfDisk(t *testing.T) {
 	disk := errors.New("the disk is full")
