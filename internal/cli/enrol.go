@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"sync"
 	"time"
 
 	"plague"
@@ -41,24 +40,19 @@ type joinAnswer struct {
 	FilesPort   int    `json:"files_port"`  // the builders' door of the server
 }
 
-// enrolment is the door for machines that join. Everybody can knock, so it hears
-// few at a time, not often, and not for long.
+// enrolment is where machines join and builders renew their certificates. It hears few
+// at a time, not often, and not for long.
 type enrolment struct {
 	db        *store.DB
 	signer    *signer // nil: this farm has none
 	filesPort int
-	turns     chan struct{}
-	pace      pace
+	joins     *turnstile // everybody can knock there
+	renewals  *turnstile // of builders; who knocks at the other does not keep them out
 	log       *slog.Logger
 }
 
-const (
-	enrolAtOnce    = 4
-	enrolPerSecond = 10
-)
-
 func newEnrolment(c *serverConfig, db *store.DB, log *slog.Logger) *enrolment {
-	e := &enrolment{db: db, filesPort: c.filesPort, turns: make(chan struct{}, enrolAtOnce), pace: pace{most: enrolPerSecond}, log: log}
+	e := &enrolment{db: db, filesPort: c.filesPort, joins: newTurnstile(), renewals: newTurnstile(), log: log}
 	if c.signer != "" {
 		e.signer = newSigner(c.signer)
 	}
@@ -90,7 +84,7 @@ func (e *enrolment) join(w http.ResponseWriter, r *http.Request) (joinAnswer, er
 	if e.signer == nil {
 		return joinAnswer{}, plague.Refuse(plague.ErrConflict, "this farm lets nobody join by a token: the option signer is empty", "make its certificate with plague-certhelper, and name it in the option builders")
 	}
-	leave, err := e.enter()
+	leave, err := e.joins.enter(asker(r.RemoteAddr), time.Now())
 	if err != nil {
 		return joinAnswer{}, err
 	}
@@ -108,18 +102,6 @@ func (e *enrolment) join(w http.ResponseWriter, r *http.Request) (joinAnswer, er
 	}
 	e.log.InfoContext(ctx, "builder joined", "builder", issued.Name, "url", url, "serial", issued.Serial, "user", issued.By)
 	return joinAnswer{Certificate: string(issued.Cert), URL: url, FilesPort: e.filesPort}, nil
-}
-
-// enter begins what costs something; before it nothing does but a few bytes.
-func (e *enrolment) enter() (leave func(), err error) {
-	if e.pace.goes(time.Now()) {
-		select {
-		case e.turns <- struct{}{}:
-			return func() { <-e.turns }, nil
-		default:
-		}
-	}
-	return nil, plague.Refuse(plague.ErrUnavailable, "too many machines want to join at once", "try again in a few seconds")
 }
 
 func certificateRow(id pki.Identity, now time.Time) store.Certificate {
@@ -151,25 +133,4 @@ func (q *joinRequest) address(remote string) (string, error) {
 		return "", plague.Refuse(plague.ErrInvalid, "the address of the builder is not https://host:port", "give --url https://"+q.Name+".example.com:"+strconv.Itoa(defaultBuilderPort))
 	}
 	return b.url, nil
-}
-
-// pace lets so many a second pass.
-type pace struct {
-	most float64
-
-	mu   sync.Mutex // guards the fields below
-	left float64
-	last time.Time
-}
-
-func (p *pace) goes(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.left = min(p.most, p.left+now.Sub(p.last).Seconds()*p.most); p.left < 1 {
-		p.last = now
-		return false
-	}
-	p.left--
-	p.last = now
-	return true
 }

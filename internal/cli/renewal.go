@@ -53,7 +53,7 @@ func (e *enrolment) renew(w http.ResponseWriter, r *http.Request) (joinAnswer, e
 	if e.signer == nil {
 		return joinAnswer{}, plague.Refuse(plague.ErrConflict, "this farm renews no certificates: the option signer is empty", "make a new one with plague-certhelper")
 	}
-	leave, err := e.enter()
+	leave, err := e.renewals.enter(was.Name, time.Now())
 	if err != nil {
 		return joinAnswer{}, err
 	}

@@ -69,6 +69,9 @@ func (ca *CA) Renew(certDER []byte, r Renewal, life time.Duration, now time.Time
 	if !provenBy(old, r) {
 		return Issued{}, plague.Refuse(plague.ErrDenied, "the renewal is not signed with the key of "+describe(old), "")
 	}
+	if middle := old.NotBefore.Add(old.NotAfter.Sub(old.NotBefore) / 2); now.Before(middle) { // no builder that is well asks before two thirds
+		return Issued{}, plague.Refuse(plague.ErrConflict, describe(old)+" is renewed from "+date(middle)+" on", "")
+	}
 	key, _, err := parseCSR(r.CSR, id.Name)
 	if err != nil {
 		return Issued{}, err

@@ -19,14 +19,17 @@ func TestRenew(t *testing.T) {
 	old := f.builder("builder7")
 	key, r, err := NewRenewal(old)
 	must(t, err)
-	issued, err := f.build.Renew(old.Leaf.Raw, r, time.Hour, time.Now())
+	late := old.Leaf.NotAfter.Add(-old.Leaf.NotAfter.Sub(old.Leaf.NotBefore) / 3)
+	issued, err := f.build.Renew(old.Leaf.Raw, r, time.Hour, late)
 	must(t, err)
+	_, err = f.build.Renew(old.Leaf.Raw, r, time.Hour, time.Now())
+	refuses(t, "long before it ends", plague.ErrConflict, err)
 	pair := f.parse(issued.Cert, key)
 	if issued.Role != RoleBuilder || issued.Name != "builder7" || !slices.Equal(pair.Leaf.DNSNames, old.Leaf.DNSNames) {
 		t.Errorf("renewed: %+v, hosts %v", issued.Identity, pair.Leaf.DNSNames)
 	}
 	renew := func(c *tls.Certificate, r Renewal) error {
-		_, err := f.build.Renew(c.Leaf.Raw, r, time.Hour, time.Now())
+		_, err := f.build.Renew(c.Leaf.Raw, r, time.Hour, late)
 		return err
 	}
 	_, others, err := NewRenewal(f.builder("builder8"))
