@@ -202,7 +202,8 @@ func (c *serverConfig) url(port int) string {
 // its reader watches.
 func httpsClient(cfg *tls.Config) *http.Client {
 	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
-	return &http.Client{Transport: &http.Transport{
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a builder must not send its server elsewhere
+	return &http.Client{CheckRedirect: stay, Transport: &http.Transport{
 		TLSClientConfig: cfg, DialContext: dialer.DialContext, TLSHandshakeTimeout: 10 * time.Second,
 		ResponseHeaderTimeout: 90 * time.Second, IdleConnTimeout: 2 * time.Minute, MaxIdleConnsPerHost: 16,
 	}}

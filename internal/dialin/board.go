@@ -160,7 +160,8 @@ func (b *Board) Connected(builder string) (from string, since time.Time) {
 // builder that has hung up is one that refuses connections; for any other that is not
 // there it waits as long as a dial may take.
 func (b *Board) Client(builder string, kind Kind) *http.Client {
-	return &http.Client{Transport: over{b, place{builder, kind}}}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{CheckRedirect: stay, Transport: over{b, place{builder, kind}}}
 }
 
 type over struct {
