@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -64,14 +65,24 @@ func newLine(c net.Conn) *line { return &line{Conn: c, ended: make(chan struct{}
 
 func (l *line) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
-	if err != nil {
-		l.mu.Lock()
-		if !l.closed && l.lost == nil {
-			l.lost = err
-		}
-		l.mu.Unlock()
-	}
+	l.note(err)
 	return n, err
+}
+
+// Write can be the first to hear that the other machine has hung up, and who calls it
+// closes the line then, before Read can tell.
+func (l *line) Write(p []byte) (int, error) {
+	n, err := l.Conn.Write(p)
+	l.note(err)
+	return n, err
+}
+
+func (l *line) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && !l.closed && l.lost == nil {
+		l.lost = err
+	}
 }
 
 func (l *line) Close() error {
@@ -100,5 +111,5 @@ func (l *line) why() error {
 // nobody is there any more.
 func (l *line) hungUp() bool {
 	err := l.why()
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, func(end error) bool { return errors.Is(err, end) })
 }
