@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // cvsCall is a call of CVS with the target's root, and nobody's .cvsrc.
@@ -49,9 +47,10 @@ func (f *fetch) cvsModule(ctx context.Context, module, into string, options ...s
 		}
 		return err
 	}
-	dir := filepath.Join(f.scm, module)
-	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+	from, err := f.brought(module)
+	if err != nil {
 		return f.plan.absent("files with this tag in the module", module)
 	}
-	return f.tree.copyFrom(dir, into, "CVS")
+	defer from.Close()
+	return f.tree.copyFrom(from, into, "CVS")
 }

@@ -158,6 +158,17 @@ func weigh(dir string, max int64) int64 {
 	return sum
 }
 
+// brought opens a folder that a program has brought. It may be a link there: a tag in
+// Subversion can be one. None leads out of what was brought.
+func (f *fetch) brought(name string) (*os.Root, error) {
+	all, err := os.OpenRoot(f.scm)
+	if err != nil {
+		return nil, err
+	}
+	defer all.Close()
+	return all.OpenRoot(name)
+}
+
 // mkdir makes a folder, for the user who fetches if mine is false; he can read
 // every one.
 func (f *fetch) mkdir(dir string, mine bool) error {

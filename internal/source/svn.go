@@ -39,11 +39,16 @@ func (f *fetch) svn(ctx context.Context) (string, error) {
 	if externals = strings.TrimSpace(externals); externals != "" {
 		return "", refuse("the package has externals: %q", externals, "put their files into the package's folder, or a tar file of them into the lookaside")
 	}
-	export := filepath.Join(f.scm, "export")
-	if err := f.svnRun(ctx, f.svnCall("export", "--quiet", "--ignore-externals", "-r", revision, "--", url, export)); err != nil {
+	const export = "export"
+	if err := f.svnRun(ctx, f.svnCall("export", "--quiet", "--ignore-externals", "-r", revision, "--", url, filepath.Join(f.scm, export))); err != nil {
 		return "", err
 	}
-	return revision, f.tree.copyFrom(export, "", "")
+	from, err := f.brought(export)
+	if err != nil {
+		return "", refuse("%q is no folder at that revision", f.plan.URL, "let package and tag name a folder")
+	}
+	defer from.Close()
+	return revision, f.tree.copyFrom(from, "", "")
 }
 
 // svnRun tells a package or tag that is not there from a server that does not answer.

@@ -79,3 +79,15 @@ func TestSVNTrouble(t *testing.T) {
 		t.Errorf("got %v", r.err)
 	}
 }
+
+// A tag that is no folder but a link is not followed to a folder of the machine: what is
+// there would become the package's sources.
+func TestSVNTagIsALink(t *testing.T) {
+	work, conf := newSVN(t)
+	foreign := t.TempDir()
+	write(t, foreign, map[string]string{"secret": "s"})
+	write(t, work, map[string]string{"tags/v2": "->" + foreign})
+	command(t, work, "svn", "add", "-q", "tags/v2")
+	command(t, work, "svn", "commit", "-q", "-m", "y")
+	refused(t, get(t, conf, "tree", "v2"), plague.ErrInvalid, "no folder")
+}

@@ -141,12 +141,7 @@ func (t *tree) digest() string {
 
 // copyFrom takes over a folder that a foreign program has written, less the
 // folders called skip.
-func (t *tree) copyFrom(dir, prefix, skip string) error {
-	from, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
+func (t *tree) copyFrom(from *os.Root, prefix, skip string) error {
 	return fs.WalkDir(from.FS(), ".", func(name string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
