@@ -128,3 +128,72 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// The folder of results is the daemon's. What root writes there does not go where a
+// link of its leads to.
+func TestResultsAreNewFiles(t *testing.T) {
+	out, foreign := t.TempDir(), filepath.Join(t.TempDir(), "passwd")
+	for target, there := range map[string]string{foreign: "root", foreign + "-new": ""} {
+		if there != "" {
+			if err := os.WriteFile(target, []byte(there), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name := filepath.Join(out, InstalledLog)
+		if err := os.Symlink(target, name); err != nil {
+			t.Fatal(err)
+		}
+		if err := (&build{has: []string{"a-1-1.noarch.rpm"}}).tellInstalled(out); err == nil {
+			t.Error("a link was taken for the file")
+		}
+		if got, _ := os.ReadFile(target); string(got) != there {
+			t.Errorf("behind the link there is %q, want %q", got, there)
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Whoever is given a folder may at once put a link in the place of what is in it:
+// nothing is given away through a folder that is not root's any more.
+func TestGivesAwayFromTheBottom(t *testing.T) {
+	foreign := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(foreign, "lib/rpm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	layer := t.TempDir()
+	for name, text := range map[string]string{filepath.Join(layer, "var/lib/rpm/Packages"): "p", filepath.Join(foreign, "lib/rpm/Packages"): "theirs"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "ghost")
+	var given []string
+	_, err := tree{layer}.haunt(dir, "/var/lib/rpm", func(name string) error {
+		given = append(given, name)
+		if at, err := filepath.EvalSymlinks(name); err != nil || at != name {
+			t.Errorf("%s is given away, which is %s by now, %v", name, at, err)
+		}
+		if name != dir {
+			return nil
+		}
+		return errors.Join(os.Rename(filepath.Join(dir, "var"), filepath.Join(dir, "old")), os.Symlink(foreign, filepath.Join(dir, "var")))
+	})
+	if err != nil || len(given) != 5 {
+		t.Errorf("given: %v, %v", given, err)
+	}
+}
+
+// A pipe in the place of what the user of downloads has left holds nobody up.
+func TestPinIsAFile(t *testing.T) {
+	r := Repo{ID: "r", URL: "https://farm/r"}
+	d := &dnf{cache: t.TempDir(), repos: []Repo{r}}
+	dir := filepath.Join(d.cache, r.dnfID()+"-0123456789abcdef", "repodata")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), syscall.Mkfifo(filepath.Join(dir, "repomd.xml"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.repomd(r); err == nil {
+		t.Error("a pipe was read")
+	}
+}

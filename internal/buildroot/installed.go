@@ -40,5 +40,5 @@ func (b *build) tellInstalled(out string) error {
 	}
 	add(b.has)
 	lines := slices.Sorted(maps.Values(all))
-	return os.WriteFile(filepath.Join(out, InstalledLog), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
+	return writeNew(filepath.Join(out, InstalledLog), []byte(strings.Join(lines, "\n")+"\n"))
 }

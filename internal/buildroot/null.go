@@ -38,7 +38,7 @@ func (Null) Build(ctx context.Context, s Spec, log Log, out string, phase func(s
 	}
 	step(plague.PhaseBuilding)
 	for _, b := range nullRPMs(src, s.Arch) {
-		if err := os.WriteFile(filepath.Join(out, b.Filename()), b.Bytes(), 0o644); err != nil {
+		if err := writeNew(filepath.Join(out, b.Filename()), b.Bytes()); err != nil {
 			return res, fmt.Errorf("null buildroot: %w", err)
 		}
 		res.RPMs = append(res.RPMs, b.Filename())

@@ -58,7 +58,7 @@ func (d *dnf) repomd(r Repo) (string, error) {
 	if err := root.Chtimes(dirs[0], now, now); err != nil { // used: the sweep leaves it
 		return "", err
 	}
-	f, err := root.Open(path.Join(dirs[0], "repodata/repomd.xml"))
+	f, err := openRegular(root, path.Join(dirs[0], "repodata/repomd.xml")) // it is the daemon's, and may be a pipe
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
 	}

@@ -83,12 +83,26 @@ func (t tree) haunt(dir, dbpath string, give func(string) error) (ghost, error) 
 		}
 		seen = append(seen, names...)
 	}
-	return ghost{dir, dbpath}, filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
-		if err != nil {
+	return ghost{dir, dbpath}, giveTree(dir, give)
+}
+
+// giveTree gives away a folder and what is in it, each folder after all that it holds:
+// whoever has one may put a link in the place of what is below.
+func giveTree(dir string, give func(string) error) error {
+	var names []string
+	err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+		names = append(names, name)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Backward(names) {
+		if err := give(name); err != nil {
 			return err
 		}
-		return give(name)
-	})
+	}
+	return nil
 }
 
 // copyDatabase copies what one layer adds to those above it. A name that is no
@@ -140,6 +154,17 @@ func copyOut(dst string, root *os.Root, name string, max int64) error {
 		err = cerr
 	}
 	return err
+}
+
+// writeNew makes a new file in a folder of results, which is the daemon's: a link that
+// it has laid there is not followed.
+func writeNew(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
 }
 
 // copyFile makes the new file dst from src, sharing its blocks where the file
