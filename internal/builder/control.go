@@ -100,6 +100,10 @@ func (c *Control) Serve() {
 	}
 }
 
+// maxDaemons is how many connections a supervisor has: a daemon's one, those that it
+// says stop on, and what daemons that died have left.
+const maxDaemons = 32
+
 // greet takes a daemon in. One that was accepted and came too late for Close is
 // turned away here, or both would wait for the other's end.
 func (c *Control) greet(conn *net.UnixConn) bool {
@@ -108,6 +112,13 @@ func (c *Control) greet(conn *net.UnixConn) bool {
 	if c.conns == nil {
 		conn.Close()
 		return false
+	}
+	for old := range c.conns { // who has them all, and does nothing with them, is no daemon
+		if len(c.conns) < maxDaemons {
+			break
+		}
+		old.Close()
+		delete(c.conns, old)
 	}
 	c.conns[conn] = true
 	c.tell(conn)

@@ -149,7 +149,7 @@ func daemonOf(t *testing.T, w *Warden, dir string) *Builder {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { w.serve(ctx, ours); return nil })
+	g.Go(func() error { return w.serve(ctx, ours) })
 	g.Go(func() error { return p.Run(ctx) })
 	g.Go(func() error { return b.Run(ctx) })
 	t.Cleanup(func() {

@@ -1,11 +1,14 @@
 package builder
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
+	"time"
 
 	"plague"
 
@@ -63,4 +66,26 @@ func closeFolder(dir string) (bool, error) {
 		return false, err
 	}
 	return true, f.Close()
+}
+
+// slotPatience is how long a supervisor that was killed may take to be gone.
+const slotPatience = 5 * time.Second
+
+// holdSlot takes a slot, for as long as the file is open. The daemon says which, and
+// it is not trusted with two builds in one account.
+func holdSlot(ctx context.Context, dir string, slot int) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(slot)), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(slotPatience); ; {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) || ctx.Err() != nil || time.Now().After(end) {
+			f.Close()
+			return nil, fmt.Errorf("slot %d is another build's: %w", slot, err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }

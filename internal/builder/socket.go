@@ -50,6 +50,10 @@ func giveSocket(folder, uid int) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
 		return errors.New("it is not the socket that was made")
 	}
+	// whatever the umask is; there is no fchmod of such a file
+	if err := os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), 0o600); err != nil {
+		return err
+	}
 	return unix.Fchownat(fd, "", uid, -1, unix.AT_EMPTY_PATH)
 }
 

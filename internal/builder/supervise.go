@@ -28,6 +28,8 @@ type Backend interface {
 // Supervision is what a supervisor needs beside its attempt's folder.
 type Supervision struct {
 	Dir      *durable.Dir // the attempt's folder
+	Name     string       // of the folder, which its record has to name; empty: it is not checked
+	Slots    string       // root's folder with a lock for each slot; empty: there are none
 	Backend  Backend
 	Sources  Sourcer
 	FirstUID int    // uid of slot 0; slot n has FirstUID+n
@@ -55,15 +57,18 @@ func Supervise(ctx context.Context, s Supervision) error {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if r.Slot < 0 || r.Slot > maxSlot {
+	if r.Slot < 0 || r.Slot > maxSlot || s.FirstUID+r.Slot == s.FetchUID {
 		return fmt.Errorf("record: there is no slot %d", r.Slot) // a uid that is not the builder's to give
+	}
+	if name := path.Base(dirName(r.ID)); s.Name != "" && s.Name != name {
+		return fmt.Errorf("record: it is that of %s", name) // whose buildroot it would take for its own
 	}
 	if r.Work.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, r.Work.Timeout, errTimeout)
 		defer cancel()
 	}
-	o := s.build(ctx, r)
+	o := s.inSlot(ctx, r)
 	o.EndedAt = time.Now()
 	data, err = json.Marshal(o)
 	if err != nil {
@@ -80,6 +85,19 @@ const maxRecord = 16 << 20
 const maxSlot = 999
 
 var errTimeout = errors.New("time-out")
+
+// inSlot builds while nobody else has the slot's account.
+func (s *Supervision) inSlot(ctx context.Context, r record) Outcome {
+	if s.Slots == "" {
+		return s.build(ctx, r)
+	}
+	slot, err := holdSlot(ctx, s.Slots, r.Slot)
+	if err != nil {
+		return outcome(ctx, buildroot.Result{Phase: string(plague.PhasePrepping)}, err)
+	}
+	defer slot.Close()
+	return s.build(ctx, r)
+}
 
 func (s *Supervision) build(ctx context.Context, r record) Outcome {
 	trouble := func(err error) Outcome {

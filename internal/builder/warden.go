@@ -88,14 +88,17 @@ func (w *Warden) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var tasks sync.WaitGroup
-	tasks.Go(func() { w.serve(ctx, ours) })
+	served, done := make(chan error, 1), make(chan error, 1)
+	tasks.Go(func() { served <- w.serve(ctx, ours) })
 	tasks.Go(func() { w.follow(ctx, adopted) })
-	done := make(chan error, 1)
 	go func() { done <- daemon.Wait() }()
 	select {
 	case err = <-done:
 	case <-ctx.Done():
 		err = w.end(daemon, done)
+	case err = <-served:
+		ours.Close() // it hears no more, and knows
+		err = errors.Join(err, w.endAfter(daemon, done, err))
 	}
 	ours.Close()
 	cancel()
@@ -118,6 +121,19 @@ func (w *Warden) end(daemon *exec.Cmd, done <-chan error) error {
 	if err := daemon.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
+	return awaitDaemon(daemon, done)
+}
+
+// endAfter waits for a daemon that has hung up. One that says what no daemon says is not
+// waited for: it is somebody else by now.
+func (w *Warden) endAfter(daemon *exec.Cmd, done <-chan error, said error) error {
+	if said != nil {
+		return errors.Join(daemon.Process.Kill(), <-done)
+	}
+	return awaitDaemon(daemon, done)
+}
+
+func awaitDaemon(daemon *exec.Cmd, done <-chan error) error {
 	t := time.NewTimer(daemonGrace)
 	defer t.Stop()
 	select {
@@ -128,8 +144,14 @@ func (w *Warden) end(daemon *exec.Cmd, done <-chan error) error {
 	}
 }
 
-func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
+// maxRequest is the longest line that is taken from the daemon: a key and a certificate.
+const maxRequest = 64 << 10
+
+// serve answers the daemon until it hangs up or its socket is closed here; anything else
+// is the error.
+func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) error {
 	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, maxRequest)
 	for lines.Scan() {
 		var q request
 		var r reply
@@ -137,19 +159,31 @@ func (w *Warden) serve(ctx context.Context, conn io.ReadWriter) {
 			r.Error = err.Error()
 		} else if err := w.answer(ctx, q); err != nil {
 			if !q.Check { // which the daemon makes known
-				w.Log.Error("not done for the daemon", "start", q.Start, "kill", q.Kill, "keep", len(q.Keep) > 0, "error", err)
+				w.Log.Error("not done for the daemon", "start", short(q.Start), "kill", short(q.Kill), "keep", len(q.Keep) > 0, "error", err)
 			}
 			r.Error = err.Error()
 		}
 		line, err := json.Marshal(r)
 		if err != nil {
-			return
+			return err
 		}
 		if _, err := conn.Write(append(line, '\n')); err != nil {
-			return
+			return ended(err)
 		}
 	}
+	return ended(lines.Err())
 }
+
+// ended takes the end of a socket for none of its errors.
+func ended(err error) error {
+	if err == nil || errors.Is(err, os.ErrClosed) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return nil
+	}
+	return fmt.Errorf("the daemon is not heard any more: %w", err)
+}
+
+// short keeps the daemon from filling the log.
+func short(name string) string { return name[:min(len(name), 40)] }
 
 func (w *Warden) answer(ctx context.Context, q request) error {
 	switch {
@@ -160,7 +194,7 @@ func (w *Warden) answer(ctx context.Context, q request) error {
 	}
 	name := cmp.Or(q.Kill, q.Start)
 	if !attemptName().MatchString(name) {
-		return fmt.Errorf("%q does not name an attempt", name)
+		return fmt.Errorf("%q does not name an attempt", short(name))
 	}
 	if q.Kill != "" {
 		return w.kill(ctx, name)
@@ -273,6 +307,11 @@ func socketPair() (ours, theirs *os.File, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, err
+	}
+	// Close ends a Read of ours then, also while something that the daemon has left behind
+	// holds the other end.
+	if err := syscall.SetNonblock(fds[0], true); err != nil {
+		return nil, nil, errors.Join(err, syscall.Close(fds[0]), syscall.Close(fds[1]))
 	}
 	return os.NewFile(uintptr(fds[0]), "daemon"), os.NewFile(uintptr(fds[1]), "warden"), nil
 }

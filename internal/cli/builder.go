@@ -116,6 +116,10 @@ func (c *builderConfig) lookup() (uid, gid int, err error) {
 	if uid == 0 {
 		return 0, 0, plague.Refuse(plague.ErrInvalid, "builder_user must not be root", "")
 	}
+	if first, last := c.firstUID, c.firstUID+c.slots-1; uid >= first && uid <= last {
+		return 0, 0, plague.Refuse(plague.ErrInvalid, fmt.Sprintf("builder_user %s has the uid %d, and builds run as %d to %d (options first_uid, slots)", c.user, uid, first, last),
+			"let first_uid begin a range that is nobody's")
+	}
 	gid, err = strconv.Atoi(u.Gid)
 	return uid, gid, err
 }
@@ -128,6 +132,9 @@ func (c *builderConfig) folders(uid, gid int) (string, error) {
 			return "", fmt.Errorf("option work_dir: %w", err)
 		}
 	}
+	if err := os.MkdirAll(slotLocks(c.workDir), 0o700); err != nil {
+		return "", fmt.Errorf("option work_dir: %w", err)
+	}
 	for _, name := range []string{"daemon", "daemon/attempts"} {
 		in, err := builder.OpenFolder(c.workDir, filepath.Dir(name))
 		if err != nil {
@@ -139,6 +146,9 @@ func (c *builderConfig) folders(uid, gid int) (string, error) {
 	}
 	return c.workDir, nil
 }
+
+// slotLocks is root's folder with a lock for each slot.
+func slotLocks(work string) string { return filepath.Join(work, "slots") }
 
 // openDoor opens the builder's port; nil: it dials in, and needs none.
 func (c *builderConfig) openDoor() (*os.File, error) {

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+	"time"
 
 	"plague"
 	"plague/internal/artifact"
@@ -108,6 +109,7 @@ func daemonProcess(setup []byte, uid, gid int, door *os.File, s Streams) *exec.C
 		cmd.ExtraFiles = []*os.File{door}
 	}
 	cmd.Env = []string{"PATH=/usr/bin:/usr/sbin:/bin:/sbin", "HOME=/nonexistent"}
+	cmd.WaitDelay = time.Second // for what it leaves behind, if it does
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), Groups: []uint32{}},
 		Setpgid:    true, // the warden alone says when it ends, also to ^C
@@ -119,7 +121,7 @@ func builderDaemonCommand(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use: "builder-daemon", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := gainNothing(); err != nil {
+			if err := errors.Join(gainNothing(), closed()); err != nil {
 				return err
 			}
 			var setup daemonSetup
@@ -146,6 +148,10 @@ func gainNothing() error {
 	}
 	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }
+
+// closed keeps others of this account, which fetch what packagers name, from looking into
+// this process: it has the builder's key.
+func closed() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 func readSetup(r io.Reader, into any) error {
 	data, err := io.ReadAll(io.LimitReader(r, maxSetup))
@@ -277,7 +283,7 @@ func runSupervisor(ctx context.Context, dir string, setup superviseSetup) error 
 	}
 	sources := builder.Sources{Native: native(setup.Work), Sandbox: sandbox.Native{}}
 	err = builder.Supervise(ctx, builder.Supervision{
-		Dir: d, Backend: setup.backend(), Sources: sources, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
+		Dir: d, Name: filepath.Base(name), Slots: slotLocks(setup.Work), Backend: setup.backend(), Sources: sources, FirstUID: setup.FirstUID, FetchUID: setup.UID, FetchGID: setup.GID,
 		CACert: setup.CACert, Hostname: setup.Hostname, News: control.News,
 	})
 	err = errors.Join(err, control.Close())

@@ -95,6 +95,9 @@ func readBuilderConfig(file string) (*builderConfig, error) {
 	if c.firstUID < 1000 {
 		return nil, s.wrong("first_uid", "is below 1000: builds must not run as an account of the system")
 	}
+	if c.firstUID > 1<<31-1001 {
+		return nil, s.wrong("first_uid", "is so large that no uids follow it")
+	}
 	if c.tls12, err = s.yes("tls12", false); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ func TestBuilderArches(t *testing.T) {
 		{"labels = ssd, BIG", "", "", "", `labels = ssd, BIG has a word that is none: "BIG"`},
 		{"emulated_arch = aarch64", "", "", "", "emulated_arches"}, // the nearest known name
 		{"mode = active", "", "x86_64", "", ""},
+		{"first_uid = 999", "", "", "", "is below 1000"},
+		{"first_uid = 4294967295", "", "", "", "is so large that no uids follow it"},
 		{"mode = aktive", "", "", "", "is neither passive"},
 	} {
 		dir := t.TempDir()
@@ -57,6 +59,16 @@ func TestBuilderArches(t *testing.T) {
 			t.Errorf("%q, %q: %v", tt.options, tt.args, err)
 		case !slices.Equal(c.arches, strings.Fields(tt.arches)) || !slices.Equal(c.emulated, strings.Fields(tt.emulated)):
 			t.Errorf("%q, %q: arches %q, emulated %q", tt.options, tt.args, c.arches, c.emulated)
+		}
+	}
+}
+
+// TestBuilderUserIsNoSlot: no build has the account of what holds the builder's key.
+func TestBuilderUserIsNoSlot(t *testing.T) {
+	for first, ok := range map[int]bool{65530: true, 65531: false, 65534: false, 65535: true} {
+		c := &builderConfig{user: "nobody", firstUID: first, slots: 4}
+		if _, _, err := c.lookup(); (err == nil) != ok {
+			t.Errorf("nobody, who is 65534, and builds from %d on: %v", first, err)
 		}
 	}
 }

@@ -88,6 +88,10 @@ func powerless(t *testing.T, pid int) {
 	if strings.Contains(status, "Uid:\t0") {
 		t.Errorf("the daemon is root:\n%s", status)
 	}
+	// proc(5): a process that its own account may not look into belongs to root there
+	if mem, err := os.Stat(fmt.Sprintf("/proc/%d/mem", pid)); err != nil || mem.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("what runs as the daemon's account can read the daemon's key: %v", err)
+	}
 }
 
 // TestDownAndUp: builds go on while the farm is down, and it finds them.
