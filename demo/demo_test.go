@@ -69,8 +69,8 @@ func TestInstallToolsNamesWhatIsMissing(t *testing.T) {
 	if strings.Contains(missing, "createrepo") || strings.Contains(missing, "postgresql") {
 		t.Errorf("missing:%s; createrepo-c is there, and only the tests need PostgreSQL", missing)
 	}
-	if out, _ = command(t, env, "./install-tools", "--test", "--dry-run"); !strings.Contains(out, "postgresql") {
-		t.Errorf("with --test: %s; want PostgreSQL too", out)
+	if out, _ = command(t, env, "./install-tools", "--test", "--dry-run"); !strings.Contains(out, "postgresql") || !strings.Contains(out, "systemd") {
+		t.Errorf("with --test: %s; want PostgreSQL and systemd-analyze too", out)
 	}
 }
 

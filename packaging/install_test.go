@@ -2,6 +2,7 @@ package packaging_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -173,14 +174,18 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// No unit gets looser unnoticed: systemd's own figure, of 10 for no confinement at all,
-// ten times, with a little for other versions of systemd. Each unit says why it stops where it does.
+// No unit gets looser unnoticed: systemd's own figure, of 10 for no confinement at all, ten times,
+// as docs/guide/builder.md has it. Each unit says why it stops where it does.
 func TestUnitsAreConfined(t *testing.T) {
 	tool(t, "systemd-analyze")
-	for unit, most := range map[string]string{"plague-server": "16", "plague-signer": "13", "plague-builder": "76"} {
-		out, err := command(t, "systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold="+most, "packaging/"+unit+".service")
+	slack := 5 // other versions weigh in another way
+	if strings.HasPrefix(must(t, "systemd-analyze", "--version"), "systemd 252 ") {
+		slack = 0
+	}
+	for unit, most := range map[string]int{"plague-server": 14, "plague-signer": 7, "plague-builder": 75} {
+		out, err := command(t, "systemd-analyze", "security", "--offline=true", "--no-pager", fmt.Sprintf("--threshold=%d", most+slack), "packaging/"+unit+".service")
 		if err != nil {
-			t.Errorf("%s is looser than %s: %v\n%s", unit, most, err, out)
+			t.Errorf("%s is looser than %d: %v\n%s", unit, most, err, out)
 		}
 	}
 }
