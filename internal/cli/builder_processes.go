@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -28,7 +27,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 // daemonSetup is what the warden tells the daemon: all it needs, keys
@@ -121,7 +119,7 @@ func builderDaemonCommand(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use: "builder-daemon", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(gainNothing(), closed()); err != nil {
+			if err := goAlone(); err != nil {
 				return err
 			}
 			var setup daemonSetup
@@ -132,26 +130,6 @@ func builderDaemonCommand(s Streams) *cobra.Command {
 		},
 	}
 }
-
-// gainNothing has this program begin again as one that cannot gain rights any more: not
-// by sudo or any other program with the set-uid bit, whatever takes it over. Only what
-// begins that way is so in all its threads.
-func gainNothing() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	said, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
-	if err != nil || said == 1 {
-		return err
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
-}
-
-// closed keeps others of this account, which fetch what packagers name, from looking into
-// this process: it has the builder's key.
-func closed() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 func readSetup(r io.Reader, into any) error {
 	data, err := io.ReadAll(io.LimitReader(r, maxSetup))

@@ -80,7 +80,7 @@ func TestKilledProcesses(t *testing.T) {
 func powerless(t *testing.T, pid int) {
 	t.Helper()
 	status := string(mustRead(t, fmt.Sprintf("/proc/%d/status", pid)))
-	for _, want := range []string{"CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Groups:\t \n"} {
+	for _, want := range []string{"CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n", "Groups:\t \n"} {
 		if !strings.Contains(status, want) {
 			t.Errorf("the daemon is not %q:\n%s", want, status)
 		}

@@ -3,11 +3,13 @@ package sandbox_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +17,8 @@ import (
 
 	"plague/internal/sandbox"
 	"plague/internal/sandbox/sandboxtest"
+
+	"golang.org/x/sys/unix"
 )
 
 // attack runs a script in a sandbox; change may be nil.
@@ -404,4 +408,41 @@ func processesOf(t *testing.T, uid int) []string {
 		}
 	}
 	return pids
+}
+
+// alone is this test's program as one that speaks with the network.
+func alone() {
+	before, ready := make(chan bool), make(chan error)
+	go func() { // a thread that was there already
+		runtime.LockOSThread()
+		<-before
+		ready <- exec.Command("/bin/true").Run()
+	}()
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		fmt.Println(err)
+	}
+	if err := sandbox.Alone(); err != nil {
+		fmt.Println(err)
+	}
+	before <- true
+	fmt.Println("run", errors.Is(<-ready, unix.EPERM), errors.Is(exec.Command("/bin/true").Run(), unix.EPERM))
+	fmt.Println("namespace", unix.Unshare(unix.CLONE_NEWUSER))
+	fmt.Println("trace", unix.PtraceAttach(1<<22)) // nobody: not ESRCH
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		defer l.Close()
+		_, err = net.Dial("tcp", l.Addr().String())
+	}
+	fmt.Println("network", err)
+	os.Exit(0)
+}
+
+func TestAlone(t *testing.T) {
+	c := exec.Command("/proc/self/exe")
+	c.Args[0] = "sandbox-alone"
+	out, err := c.CombinedOutput()
+	if want := "run true true\nnamespace operation not permitted\ntrace operation not permitted\nnetwork <nil>\n"; err != nil || string(out) != want {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

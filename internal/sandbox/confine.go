@@ -118,12 +118,32 @@ func filter(bits32 bool) error {
 	if err != nil {
 		return err
 	}
+	return putFilter(prog, 0)
+}
+
+func putFilter(prog []unix.SockFilter, flags uintptr) error {
 	if len(prog) > math.MaxUint16 {
 		return fmt.Errorf("seccomp program of %d instructions", len(prog))
 	}
 	f := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	if _, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&f))); e != 0 {
+	thread, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&f)))
+	switch {
+	case e != 0:
 		return fmt.Errorf("seccomp: %w", e)
+	case thread != 0:
+		return fmt.Errorf("seccomp: thread %d has another filter", thread)
 	}
 	return nil
+}
+
+// Alone puts this process, which can gain no rights any more (no_new_privs), behind the
+// filter of builds and keeps it from starting programs and looking into other processes:
+// what speaks with the network needs none of that. errors.ErrUnsupported: it is not for
+// this machine's processor.
+func Alone() error {
+	prog, err := program(false, programCalls()...)
+	if err != nil {
+		return err
+	}
+	return putFilter(prog, unix.SECCOMP_FILTER_FLAG_TSYNC) // for all threads
 }

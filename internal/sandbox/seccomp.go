@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -28,7 +29,7 @@ func abis() ([]abi, error) {
 	case "arm64":
 		return []abi{{unix.AUDIT_ARCH_AARCH64, 2}}, nil
 	}
-	return nil, fmt.Errorf("no table of system calls for %s", runtime.GOARCH)
+	return nil, fmt.Errorf("no table of system calls for %s: %w", runtime.GOARCH, errors.ErrUnsupported)
 }
 
 // A denied call: its numbers on x86_64, i386 and aarch64 (-1: there is none),
@@ -101,14 +102,26 @@ func deniedCalls() []denied {
 	}
 }
 
+// programCalls start another program.
+func programCalls() []denied {
+	return []denied{
+		{"execve", [3]int{59, 11, 221}, unix.EPERM, 0, 0, nil},
+		{"execveat", [3]int{322, 358, 281}, unix.EPERM, 0, 0, nil},
+		{"ptrace", [3]int{101, 26, 117}, unix.EPERM, 0, 0, nil},
+		{"process_vm_readv", [3]int{310, 347, 270}, unix.EPERM, 0, 0, nil},
+		{"process_vm_writev", [3]int{311, 348, 271}, unix.EPERM, 0, 0, nil},
+		{"pidfd_getfd", [3]int{438, 438, 438}, unix.EPERM, 0, 0, nil},
+	}
+}
+
 // program compiles the table. i386 programs reach socket by socketcall, whose
 // arguments a filter cannot see; only sandboxes that build for i686 may use it.
-func program(bits32 bool) ([]unix.SockFilter, error) {
+func program(bits32 bool, more ...denied) ([]unix.SockFilter, error) {
 	list, err := abis()
 	if err != nil {
 		return nil, err
 	}
-	calls := deniedCalls()
+	calls := append(deniedCalls(), more...)
 	if !bits32 {
 		calls = append(calls, denied{"socketcall", [3]int{-1, 102, -1}, unix.EPERM, 0, 0, []uint32{1}}) // SYS_SOCKET
 	}
