@@ -45,7 +45,7 @@ func NewBoard(log *slog.Logger) *Board {
 // and calls that were under way on it fail like those on any connection that breaks.
 func (b *Board) Hold(ctx context.Context, builder string, kind Kind, conn net.Conn) error {
 	l := newLine(conn)
-	defer l.Close()
+	defer l.hangUp()
 	t := &http.Transport{
 		Protocols: http2Only(), HTTP2: http2Config(), ResponseHeaderTimeout: 90 * time.Second,
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return l, nil },
@@ -64,7 +64,7 @@ func (b *Board) Hold(ctx context.Context, builder string, kind Kind, conn net.Co
 	case <-l.ended:
 	}
 	b.drop(at, c)
-	l.Close()
+	l.hangUp()
 	b.log.InfoContext(ctx, "builder's connection has ended", "builder", builder, "for", kind, "from", conn.RemoteAddr(), "reason", l.why())
 	return nil
 }
@@ -85,7 +85,7 @@ func (b *Board) replace(at place, c *call) {
 		}
 		delete(b.lines, at)
 		b.mu.Unlock()
-		old.line.Close()
+		old.line.hangUp()
 		<-old.over
 	}
 }
@@ -140,7 +140,7 @@ func (b *Board) cut(builder string) {
 		c := b.lines[place{builder, kind}]
 		b.mu.Unlock()
 		if c != nil {
-			c.line.Close()
+			c.line.hangUp()
 		}
 	}
 }

@@ -125,7 +125,7 @@ func (d *Dialler) serve(ctx context.Context, kind Kind, again <-chan struct{}) e
 		return err
 	}
 	l := newLine(conn)
-	defer l.Close()
+	defer l.hangUp()
 	greeted, err := greet(l)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (d *Dialler) serve(ctx context.Context, kind Kind, again <-chan struct{}) e
 		_ = srv.Shutdown(bound) // what it leaves is closed next
 	}
 	srv.Close()
-	l.Close()
+	l.hangUp()
 	<-served
 	if err := l.why(); err != nil {
 		return err

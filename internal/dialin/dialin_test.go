@@ -217,6 +217,36 @@ func TestHungUp(t *testing.T) {
 	})
 }
 
+// TestFarewell: a builder that is stopped says so in HTTP/2's words before its line ends,
+// and with the last answer the server's HTTP/2 ends the line itself: nobody listens
+// there any more.
+func TestFarewell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBoard(slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		over := make(chan struct{})
+		d := NewDialler(Config{Server: "farm:8886", Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-time.After(time.Second) }), Log: slog.New(slog.DiscardHandler),
+			Dial: func(_ context.Context, protocol string) (net.Conn, error) {
+				mine, theirs := net.Pipe()
+				go b.Hold(t.Context(), "builder1", Kind(protocol), theirs)
+				return mine, nil
+			}})
+		go func() { defer close(over); d.Run(ctx) }()
+		time.AfterFunc(time.Second/2, stop)
+		if resp, err := b.Client("builder1", Control).Get("active://builder1/"); err != nil {
+			t.Error(err)
+		} else {
+			resp.Body.Close()
+		}
+		<-over
+		synctest.Wait()
+		began := time.Now()
+		if _, err := b.Client("builder1", Control).Get("active://builder1/"); !errors.Is(err, syscall.ECONNREFUSED) || time.Since(began) > 0 {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
 // TestRedials: it goes on dialling while nobody answers, at most longest apart, and
 // both kinds are there again within seconds when somebody does.
 func TestRedials(t *testing.T) {

@@ -58,14 +58,24 @@ type line struct {
 
 	mu     sync.Mutex // guards the fields below
 	closed bool
-	lost   error // what ended it, if not this side
+	heard  time.Time // when something came last
+	lost   error     // what ended it, if not this side
 }
 
-func newLine(c net.Conn) *line { return &line{Conn: c, ended: make(chan struct{})} }
+// errFarewell is the end of a line whose other end has said in HTTP/2's words that it
+// goes (RFC 9113 §6.8, GOAWAY), as a builder does that is stopped.
+var errFarewell = errors.New("the other end has taken its leave")
+
+func newLine(c net.Conn) *line { return &line{Conn: c, ended: make(chan struct{}), heard: time.Now()} }
 
 func (l *line) Read(p []byte) (int, error) {
 	n, err := l.Conn.Read(p)
 	l.note(err)
+	if n > 0 {
+		l.mu.Lock()
+		l.heard = time.Now()
+		l.mu.Unlock()
+	}
 	return n, err
 }
 
@@ -85,7 +95,21 @@ func (l *line) note(err error) {
 	}
 }
 
+// Close is for the HTTP/2 that uses the line, which has no word for the reason: it closes
+// one that is broken, as Read or Write has told, one on which nothing has come for
+// Noticed, or one whose other end has said farewell.
 func (l *line) Close() error {
+	l.mu.Lock()
+	heard := l.heard
+	l.mu.Unlock()
+	if time.Since(heard) < quiet {
+		l.note(errFarewell)
+	}
+	return l.hangUp()
+}
+
+// hangUp ends the line by this side's own will.
+func (l *line) hangUp() error {
 	l.mu.Lock()
 	again := l.closed
 	l.closed = true
@@ -111,5 +135,5 @@ func (l *line) why() error {
 // nobody is there any more.
 func (l *line) hungUp() bool {
 	err := l.why()
-	return slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, func(end error) bool { return errors.Is(err, end) })
+	return slices.ContainsFunc([]error{errFarewell, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}, func(end error) bool { return errors.Is(err, end) })
 }
