@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -90,12 +91,32 @@ func (d *Dir) Mkdirs(name string, perm fs.FileMode) (made bool, err error) {
 	return true, d.root.Chmod(name, perm) // whatever the umask is
 }
 
-// Replace moves old to new, replacing a file of that name in one step.
+// Replace moves old to new, replacing a file of that name in one step. Of two names of
+// one file, with which rename(2) does nothing, new stays.
 func (d *Dir) Replace(old, new string) error {
 	if err := d.ask(OpRename, new); err != nil {
 		return err
 	}
+	switch same, err := d.SameFile(old, new); {
+	case err != nil:
+		return err
+	case same:
+		return d.root.Remove(old)
+	}
 	return d.root.Rename(old, new)
+}
+
+// SameFile says whether two names are of one file; another that is not there is not.
+func (d *Dir) SameFile(name, other string) (bool, error) {
+	a, err := d.root.Lstat(name)
+	if err != nil {
+		return false, err
+	}
+	b, err := d.root.Lstat(other)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(a, b), err
 }
 
 // Link gives the file old a second name.

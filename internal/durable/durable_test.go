@@ -315,6 +315,21 @@ func TestRenameSyncsBothFolders(t *testing.T) {
 	}
 }
 
+// TestReplaceOfTheSameFile: rename(2) leaves both names of one file as they are.
+func TestReplaceOfTheSameFile(t *testing.T) {
+	d, err := durable.Open(t.TempDir(), 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := errors.Join(d.WriteFile("name", []byte("text"), 0o644), d.Link("name", "next"), d.Replace("next", "name")); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := d.ReadDir("."); err != nil || len(files) != 1 || files[0].Name() != "name" {
+		t.Errorf("there are %v, %v", files, err)
+	}
+}
+
 func TestFoldersAreOnTheDiskWithAllAbove(t *testing.T) {
 	d := open(t)
 	var s steps

@@ -95,7 +95,7 @@ func (s *Server) show(dir *durable.Dir, d artifact.Digest, name string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	next := ".new-" + name
+	next := durable.TempPrefix + name
 	if err := removeIfThere(dir, next); err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"plague"
-	"plague/internal/durable"
 	"plague/internal/store"
 	"plague/internal/wire"
 )
@@ -98,7 +97,7 @@ func (t *tails) copy(ctx context.Context, h store.HeldRow, name string) error {
 		return err
 	}
 	defer w.Close()
-	if err := relink(t.s.Results, path.Join(dir, name), path.Join(shown, name)); err != nil {
+	if err := showLog(t.s.Results, h.JobRow, h.Arch, name); err != nil {
 		return err
 	}
 	from := fmt.Sprintf("%s%s?follow=1&offset=%d", t.link.URL, wire.AttemptPath(attemptOf(h), name), w.Size())
@@ -122,19 +121,6 @@ func (t *tails) copy(ctx context.Context, h store.HeldRow, name string) error {
 		return err
 	}
 	return w.End()
-}
-
-// relink gives a file a second name in the result tree, replacing what was
-// there in one step.
-func relink(d *durable.Dir, file, name string) error {
-	next := path.Join(path.Dir(name), ".new-"+path.Base(name))
-	if err := removeIfThere(d, next); err != nil {
-		return err
-	}
-	if err := d.Link(file, next); err != nil {
-		return err
-	}
-	return d.Replace(next, name) // a log that grows is nowhere promised
 }
 
 // follow copies the log of an arch job's newest attempt as it grows, until the
