@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -126,7 +127,7 @@ func (j *joinFlags) enrol(ctx context.Context, s Streams, server string, token p
 		return err
 	}
 	q := joinRequest{enrolRequest: enrolRequest{Name: token.Name, Secret: token.Secret[:], CSR: string(csr)}, URL: j.url, Port: listens, Active: j.active}
-	answer, ca, err := askToJoin(ctx, token, host, port, q)
+	answer, ca, err := askToJoin(ctx, s.Err, token, host, port, q)
 	if err != nil {
 		return err
 	}
@@ -158,15 +159,29 @@ func webAddress(server string) (host string, port int, err error) {
 // joinTime bounds the whole of what is said to the server.
 const joinTime = time.Minute
 
-// askToJoin gives the server's answer, and the CA's certificate that it has proven.
-func askToJoin(ctx context.Context, token pki.Token, host string, port int, q joinRequest) (a joinAnswer, ca []byte, err error) {
+// askToJoin gives the server's answer, and the CA's certificate that it has proven. Who
+// is told that it cannot be now, since too many ask at once or the signer is away, asks
+// again by himself for a while.
+func askToJoin(ctx context.Context, say io.Writer, token pki.Token, host string, port int, q joinRequest) (a joinAnswer, ca []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
 	at := net.JoinHostPort(host, strconv.Itoa(port))
 	proof := &proven{base: httpsClient(token.Config(host)).Transport, token: token}
 	c := &http.Client{Transport: proof, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer c.CloseIdleConnections()
-	err = askJSON(ctx, c, "https://"+at+enrolPath, q, &a)
+	p := patience{first: time.Second, most: 8 * time.Second, limit: joinTime / 2}
+	for {
+		err = askJSON(ctx, c, "https://"+at+enrolPath, q, &a)
+		if !errors.Is(err, plague.ErrUnavailable) {
+			break
+		}
+		if p.spent == 0 {
+			fmt.Fprintln(say, "not yet, asking again:", oneLine(err.Error()))
+		}
+		if !p.wait(ctx) {
+			break
+		}
+	}
 	var broken *url.Error
 	switch {
 	case errors.As(err, &broken) && errors.Is(broken.Err, plague.ErrDenied):
