@@ -66,7 +66,7 @@ func (f *processFarm) breaks() {
 	f.wait("the first builder to drain itself", func(ctx context.Context) error {
 		n++
 		f.until(f.submit(tinySRPM(f.t, fmt.Sprint("try", n), ":")), plague.JobNeedSign)
-		return f.shows("builder show builder1", "suspended: drained by the farm itself at ", " had trouble here and were built elsewhere; the last: ")
+		return f.shows("builder show builder1", "suspended: drained by the farm itself at ", " failed here and were built elsewhere; the last: ")
 	})
 	if n < sickJobs {
 		f.t.Errorf("%d jobs were enough", n)

@@ -33,17 +33,19 @@ const (
 )
 
 // sick says why a builder should get nothing new, by the attempts that ended there last,
-// the newest first: none of them went well, and enough of the arch jobs that had trouble
-// there are done elsewhere. Empty: it is well, as far as that goes.
+// the newest first: none of them went well, and enough of the jobs that went wrong there
+// are done elsewhere; those that failed as their packages' fault, since somebody has
+// requeued them. Empty: it is well, as far as that goes.
 func sick(past []store.Past) string {
 	var jobs []string
 	var reason string
 	for _, p := range past {
-		if p.Outcome == string(plague.ArchDone) || p.Outcome == string(plague.FailurePackage) {
+		if p.Outcome == string(plague.ArchDone) {
 			break // it can build
 		}
 		job := fmt.Sprint(p.Job)
-		if p.Outcome != string(plague.FailureInfrastructure) || !p.Elsewhere || slices.Contains(jobs, job) {
+		failed := p.Outcome == string(plague.FailureInfrastructure) || p.Outcome == string(plague.FailurePackage)
+		if !failed || !p.Elsewhere || slices.Contains(jobs, job) {
 			continue
 		}
 		if jobs = append(jobs, job); len(jobs) == 1 {
@@ -53,7 +55,7 @@ func sick(past []store.Past) string {
 	if len(jobs) < sickAfter {
 		return ""
 	}
-	return fmt.Sprintf("jobs %s had trouble here and were built elsewhere; the last: %s", strings.Join(jobs, ", "), reason)
+	return fmt.Sprintf("jobs %s failed here and were built elsewhere; the last: %s", strings.Join(jobs, ", "), reason)
 }
 
 // examine drains the builder if it is sick and others can do its work.

@@ -15,10 +15,10 @@ import (
 // between.
 func TestSick(t *testing.T) {
 	for _, tt := range []struct {
-		past string // newest first: w well, p package, i trouble here and done elsewhere, I trouble and not done, l lost, s trouble of the job before
+		past string // newest first: w well, p package's fault, P the same and done elsewhere since, i trouble here and done elsewhere, I trouble and not done, l lost, s trouble of the job before
 		sick bool
 	}{
-		{"", false}, {"ii", false}, {"iii", true}, {"iiiw", true}, {"iwii", false}, {"wiii", false}, {"piii", false}, {"iipi", false},
+		{"", false}, {"ii", false}, {"iii", true}, {"iiiw", true}, {"iwii", false}, {"wiii", false}, {"ipii", true}, {"ppp", false}, {"iip", false}, {"PPP", true}, {"iPwP", false},
 		{"IIII", false}, {"iIiIi", true}, {"iss", false}, {"ilill", false}, {"ilili", true}, {"rirri", false}, {"irrii", true},
 	} {
 		var past []store.Past
@@ -29,6 +29,8 @@ func TestSick(t *testing.T) {
 				p.Outcome, p.State = "done", plague.ArchDone
 			case 'p':
 				p.Outcome, p.State = "package", plague.ArchFailed
+			case 'P':
+				p.Outcome, p.State, p.Elsewhere = "package", plague.ArchFailed, true
 			case 'i':
 				p.Outcome, p.Elsewhere = "infrastructure", true
 			case 's':

@@ -92,7 +92,7 @@ type Past struct {
 	Outcome   string // done, package, infrastructure, lost, killed, refused
 	Reason    string
 	State     plague.ArchState // of the arch job now
-	Elsewhere bool             // it is done, by a later attempt on another builder
+	Elsewhere bool             // it is done on another builder, by a later attempt or in a later run of its job
 	Used      plague.Usage
 }
 
@@ -102,13 +102,13 @@ func (db *DB) PastOf(ctx context.Context, builder string, since time.Time, limit
 	ps, err := collect(reader{ctx, db}, func(r row) (Past, error) {
 		var p Past
 		var begun, ended int64
-		var now string
-		err := r.Scan(&p.ArchJob, &p.Number, &p.Job, &p.Package, &p.Arch, &begun, &ended, &p.Outcome, &p.Reason, &p.State, &now,
+		err := r.Scan(&p.ArchJob, &p.Number, &p.Job, &p.Package, &p.Arch, &begun, &ended, &p.Outcome, &p.Reason, &p.State, &p.Elsewhere,
 			&p.Used.Memory, &p.Used.Disk, &p.Used.Meter)
 		p.BegunAt, p.EndedAt = timeOf(begun), timeOf(ended)
-		p.Elsewhere = p.State == plague.ArchDone && now != builder
 		return p, err
-	}, `SELECT t.arch_job, t.number, a.uid, j.package, a.arch, t.begun_at, t.ended_at, t.outcome, t.reason, a.state, a.builder, t.memory, t.disk, t.meter
+	}, `SELECT t.arch_job, t.number, a.uid, j.package, a.arch, t.begun_at, t.ended_at, t.outcome, t.reason, a.state,
+			EXISTS (SELECT 1 FROM arch_jobs AS d WHERE d.uid = a.uid AND d.run >= a.run AND d.kind = a.kind AND d.arch = a.arch AND d.state = 'done' AND d.builder <> $1),
+			t.memory, t.disk, t.meter
 		FROM attempts AS t JOIN arch_jobs AS a ON a.id = t.arch_job JOIN jobs AS j ON j.uid = a.uid
 		WHERE t.builder = $1 AND t.ended_at >= $2 AND t.ended_at > 0 ORDER BY t.ended_at DESC, t.arch_job DESC LIMIT $3`, builder, us(since), limit)
 	return ps, db.trouble(err)
