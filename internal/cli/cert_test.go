@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,6 +126,13 @@ func TestRevokeUnseen(t *testing.T) {
 	if out, err := m.join(f.newToken("builder7"), "--force"); err != nil {
 		t.Errorf("with a new token: %v, %s", err, out)
 	}
+	f.says("list_builders", "(builder7)")
+	out, _, _ := f.run("cert", "list")
+	older := regexp.MustCompile(`builder builder7, serial ([0-9A-F]+), until [^:]+: good`).FindStringSubmatch(out)
+	if out, err := m.join(f.newToken("builder7"), "--force"); err != nil || older == nil {
+		t.Fatalf("once more: %v, %s, serial %v", err, out, older)
+	}
+	f.says("cert revoke "+older[1], "Revoked for builder builder7: "+older[1]+".", " Others of builder7 are good still: ")
 	f.says("list_builders", "(builder7)")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -61,10 +62,26 @@ func (s *Server) revoke(ctx context.Context, in wire.Revocation) (string, error)
 	if err != nil {
 		return "", err
 	}
+	role, name, serials := revoked[0].Role, revoked[0].Name, serialsOf(revoked)
+	s.Log.InfoContext(ctx, "certificates revoked", "role", role, "of", name, "serials", serials, "user", u.Email)
+	answer := fmt.Sprintf("Revoked for %s %s: %s. Open connections are closed within seconds.", role, name, strings.Join(serials, " "))
+	all, err := s.DB.Certificates(ctx)
+	if err != nil {
+		return answer, nil // it is revoked
+	}
+	left := slices.DeleteFunc(all, func(c store.Certificate) bool {
+		return c.Role != role || c.Name != name || !c.RevokedAt.IsZero() || !time.Now().Before(c.EndsAt)
+	})
+	if len(left) > 0 {
+		answer += fmt.Sprintf(" Others of %s are good still: %s.", name, strings.Join(serialsOf(left), " "))
+	}
+	return answer, nil
+}
+
+func serialsOf(cs []store.Certificate) []string {
 	var serials []string
-	for _, c := range revoked {
+	for _, c := range cs {
 		serials = append(serials, c.Serial)
 	}
-	s.Log.InfoContext(ctx, "certificates revoked", "role", revoked[0].Role, "of", revoked[0].Name, "serials", serials, "user", u.Email)
-	return fmt.Sprintf("Revoked for %s %s: %s. Open connections are closed within seconds.", revoked[0].Role, revoked[0].Name, strings.Join(serials, " ")), nil
+	return serials
 }
