@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"plague"
@@ -28,13 +26,6 @@ type benchFarm struct {
 	over      func(dir string) // takes the folder of a farm that has ended
 	processes []*benchProcess
 	places    []bench.Place // of builders that the measurement plays
-}
-
-// benchProcess is a server or a builder that runs.
-type benchProcess struct {
-	kind string
-	cmd  *exec.Cmd
-	done chan error
 }
 
 // farm makes a farm of a shape and waits until it answers.
@@ -64,6 +55,9 @@ func (b *benchFlags) farm(ctx context.Context, s Streams, shape bench.Shape) (_ 
 		return nil, err
 	}
 	if err := f.start(shape.Builders); err != nil {
+		return nil, err
+	}
+	if err := f.begun(ctx); err != nil {
 		return nil, err
 	}
 	if shape.Simulated == 0 {
@@ -183,32 +177,6 @@ func (f *benchFarm) history(ctx context.Context, jobs int, database string) erro
 	return db.AddHistory(ctx, time.Now(), f.Target, f.Arches[0], jobs)
 }
 
-// start starts the server and the builders. The server's port is open before a
-// builder needs it, or the builder tries again.
-func (f *benchFarm) start(builders int) error {
-	account, err := ensureAccount("plague-server")
-	if err != nil {
-		return err
-	}
-	commands := []*benchProcess{{kind: "server", cmd: self("server", "-c", f.path("server", "server.cfg"))}}
-	commands[0].cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account, Setpgid: true}
-	for i := range builders {
-		p := &benchProcess{kind: "builder", cmd: self("builder", "-c", f.path("builder", fmt.Sprintf("builder%d.cfg", i+1)))}
-		p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		commands = append(commands, p)
-	}
-	for _, p := range commands {
-		p.cmd.Stdout, p.cmd.Stderr = f.log, f.log
-		if err := p.cmd.Start(); err != nil {
-			return fmt.Errorf("%s: %w", p.kind, err)
-		}
-		p.done = make(chan error, 1)
-		go func() { p.done <- p.cmd.Wait() }()
-		f.processes = append(f.processes, p)
-	}
-	return nil
-}
-
 // client is a connection as `plague build` makes it.
 func (f *benchFarm) client(s Streams) (*bench.Client, error) {
 	c, err := connectWith(f.farm.Client)
@@ -235,56 +203,4 @@ func (f *benchFarm) webClient() (*http.Client, error) {
 	hc := httpsClient(pki.ClientConfig(nil, roots, pki.Expect{Role: pki.RoleServer}))
 	hc.Timeout = callTimeout
 	return hc, nil
-}
-
-// pids lists the processes of the farm, and those that they started.
-func (f *benchFarm) pids() map[string][]int {
-	all := map[string][]int{}
-	for _, p := range f.processes {
-		all[p.kind] = append(append(all[p.kind], p.cmd.Process.Pid), children(p.cmd.Process.Pid)...)
-	}
-	return all
-}
-
-// children lists the processes that one has started.
-func children(pid int) []int {
-	var all []int
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		return nil
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // its thread has ended
-		}
-		for _, word := range strings.Fields(string(text)) {
-			if child, err := strconv.Atoi(word); err == nil {
-				all = append(append(all, child), children(child)...)
-			}
-		}
-	}
-	return all
-}
-
-// stop stops the farm's processes, builders first.
-func (f *benchFarm) stop() error {
-	var errs []error
-	for i := len(f.processes) - 1; i >= 0; i-- {
-		errs = append(errs, stopProcess(f.processes[i].cmd, f.processes[i].done))
-	}
-	f.processes = nil
-	return errors.Join(errs...)
-}
-
-// close stops the farm and gives up its folder.
-func (f *benchFarm) close() error {
-	errs := []error{f.stop()}
-	if f.log != nil {
-		errs = append(errs, f.log.Close())
-	}
-	if !f.keep {
-		f.over(f.Dir)
-	}
-	return errors.Join(errs...)
 }

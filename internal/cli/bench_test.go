@@ -3,11 +3,14 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
 
 	"plague/internal/bench"
+	"plague/internal/store/storetest"
 )
 
 // A measurement makes a farm of real processes, gets its figures, and leaves
@@ -48,6 +51,38 @@ func TestBenchFarm(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("farms are made as root")
 	}
+	t.Run("SQLite", func(t *testing.T) { measureFarm(t) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		cluster, err := storetest.Start(false)
+		if errors.Is(err, storetest.ErrAbsent) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cluster.Stop()
+		measureFarm(t, "--postgres", lendSocket(t, cluster.Database(t)))
+	})
+}
+
+// lendSocket lets the server's account reach a cluster, whose folder is its own.
+func lendSocket(t *testing.T, dsn string) string {
+	account, err := ensureAccount("plague-server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := at.Query().Get("host")
+	if err := errors.Join(os.Chown(dir, -1, int(account.Gid)), os.Chmod(dir, 0o710)); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+func measureFarm(t *testing.T, more ...string) {
 	dir, err := os.MkdirTemp("", "bench-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +92,8 @@ func TestBenchFarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code := run(t.Context(), "plague", strings.Fields("bench farm --builders 8 --jobs 120 --published 5 --mean 20ms --deaths 100 --json --dir "+dir), Streams{Out: &out, Err: &errs})
-	if code != 0 {
+	args := strings.Fields("bench farm --builders 8 --jobs 120 --published 5 --mean 20ms --deaths 100 --json --dir " + dir)
+	if code := run(t.Context(), "plague", append(args, more...), Streams{Out: &out, Err: &errs}); code != 0 {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	var answer struct{ Figures []bench.Figure }

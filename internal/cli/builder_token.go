@@ -19,7 +19,7 @@ func tokenCommand(s Streams) *cobra.Command {
 		Short: "let one new machine join the farm as a builder",
 		Long: `Print a token with which one machine can join the farm as the builder of that
 name, once and within an hour: ` + "`plague join`" + ` there. An older token for the name
-is worth nothing from then on.
+is worth nothing from then on, which is also how one is taken back.
 
 It is a secret until it is used, and needs the CA's folder, so it is made as root
 on the CA's machine. The certificate is signed by ` + "`plague signer`" + `, which has to run there.
